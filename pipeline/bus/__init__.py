@@ -1,0 +1,1 @@
+"""I/O: keep raw records until what came of them is durable elsewhere."""

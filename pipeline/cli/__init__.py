@@ -1,0 +1,1 @@
+"""The `hoptrail` command: parses arguments, calls one function, sets the exit code."""

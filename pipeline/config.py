@@ -1,0 +1,284 @@
+"""What the operator may set: one frozen model per component, and how they are read.
+
+Options beat `HOPTRAIL_SECTION__KEY` variables beat the YAML file. Unknown keys are errors that name
+themselves. Read once, at start; pieces are passed down, nothing below `topology` reads the environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.errors import ConfigError
+
+_PREFIX = "HOPTRAIL_"
+_INJECTED = re.compile(r"HOPTRAIL_(SERVICE_|PORT($|_)|.*_(SERVICE|PORT)_)")
+"""Kubernetes puts such variables into every pod beside a Service called `hoptrail`."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class StoreConfig(_Section):
+    """Where lineages rest."""
+
+    dsn: str = ""
+    """`chdb:///absolute/dir`, `clickhouse://user@host:8123/database`; empty: chDB in `data_dir`/store."""
+    batch_rows: int = Field(default=20_000, ge=1, le=500_000)
+    """Rows after which a batch is written."""
+    batch_age_s: float = Field(default=1.0, gt=0, le=60)
+    """Seconds after which a batch is written, however small."""
+
+
+class BusConfig(_Section):
+    """What keeps raw records until they are stored."""
+
+    dsn: str = "journal:"
+    """`journal:` keeps them in `data_dir`/journal."""
+    max_bytes: int = Field(default=4 * 2**30, ge=2**20)
+    """Cap of the journal. At 80 % the join gives up its oldest; at 100 % nothing more is accepted."""
+
+    @field_validator("dsn")
+    @classmethod
+    def _known(cls, dsn: str) -> str:
+        if dsn != "journal:":
+            raise ValueError("only 'journal:' is built")
+        return dsn
+
+
+class JoinConfig(_Section):
+    """How halves meet."""
+
+    window_s: float = Field(default=30.0, gt=0, le=86_400)
+    """Seconds that a record waits for its other half."""
+    max_pending: int = Field(default=2_000_000, ge=1)
+    """Halves waiting at once; above it the oldest are finalised as `evicted`."""
+    max_per_key: int = Field(default=64, ge=2)
+    """Records gathered under one request id; above it the id is taken for a constant."""
+
+
+class SyslogConfig(_Section):
+    """HAProxy's log lines."""
+
+    udp: str = "127.0.0.1:5514"
+    """Address, or empty for none."""
+    tcp: str = "127.0.0.1:5514"
+    """Address, or empty for none; newline and octet-counted framing are told apart."""
+    unix: str = ""
+    """Path of a unix datagram socket, or empty for none."""
+    receive_buffer: int = Field(default=64 * 2**20, ge=65_536)
+    """Bytes of kernel buffer asked for; what was granted is logged at start."""
+    log_format: str = ""
+    """A built-in name, the `log-format` string itself, or empty: told apart line by line."""
+    time_zone: str = "UTC"
+    """Zone of the dates that HAProxy writes without one."""
+    allow: tuple[str, ...] = ()
+    """Networks that may send (`10.0.0.0/8`); required off loopback. Empty: loopback alone."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no time zone is called {name!r}; use a name such as Europe/Berlin") from error
+        return name
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ipaddress.ip_network(network, strict=False)
+        return networks
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        for name, address in (("udp", self.udp), ("tcp", self.tcp)):
+            if address and not is_loopback(split_address(address)[0]) and not self.allow:
+                raise ValueError(f"{name} listens on {address}, which is not loopback: set allow")
+        return self
+
+
+class TlsConfig(_Section):
+    """Certificate of an HTTPS listener."""
+
+    cert_file: Path
+    key_file: Path
+
+
+class KongConfig(_Section):
+    """Kong's http-log posts."""
+
+    listen: str = "127.0.0.1:8600"
+    """Address of `/ingest/kong`, `/healthz`, `/readyz` and `/metrics`."""
+    secret_file: Path | None = None
+    """File with the shared secret, sent by Kong as the header `X-Hoptrail-Secret` or as the password
+    of Basic auth; required off loopback."""
+    max_body_bytes: int = Field(default=32 * 2**20, ge=1024)
+    """Larger posts get 413."""
+    tls: TlsConfig | None = None
+    """Required off loopback, as the secret would travel in clear."""
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if not is_loopback(split_address(self.listen)[0]):
+            if self.secret_file is None:
+                raise ValueError(f"listen is {self.listen}, which is not loopback: set secret_file")
+            if self.tls is None:
+                raise ValueError(f"listen is {self.listen}, which is not loopback: set tls")
+        return self
+
+
+class SourcesConfig(_Section):
+    """Who may send what where."""
+
+    syslog: SyslogConfig = SyslogConfig()
+    kong: KongConfig = KongConfig()
+
+
+class DoorConfig(_Section):
+    """The read-only door that speaks ClickHouse's HTTP protocol."""
+
+    listen: str = "127.0.0.1:8124"
+    """Address, or empty for none; loopback only."""
+    max_rows: int = Field(default=100_000, ge=1)
+    """Most rows of one answer."""
+    max_seconds: float = Field(default=30.0, gt=0)
+    """Longest time of one query."""
+    max_memory_bytes: int = Field(default=2 * 2**30, ge=2**24)
+    """Most memory of one query."""
+    max_concurrent: int = Field(default=4, ge=1)
+    """Queries at once; further ones wait."""
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.listen and not is_loopback(split_address(self.listen)[0]):
+            raise ValueError(f"listen is {self.listen}: the door has no accounts yet, loopback only")
+        return self
+
+
+class RedactionConfig(_Section):
+    """What never reaches the store."""
+
+    key_file: Path | None = None
+    """File with the key of the fingerprints that stand for secrets; empty: made once in `data_dir`."""
+
+
+class Config(_Section):
+    """Everything the operator may set."""
+
+    data_dir: Path = Path("hoptrail-data")
+    """Journal, embedded store and `server.json`; made with mode 0700."""
+    store: StoreConfig = StoreConfig()
+    bus: BusConfig = BusConfig()
+    join: JoinConfig = JoinConfig()
+    sources: SourcesConfig = SourcesConfig()
+    door: DoorConfig = DoorConfig()
+    redaction: RedactionConfig = RedactionConfig()
+    drain_s: float = Field(default=20.0, ge=0)
+    """Seconds that a stop may take; what is left then is in the journal and goes on at the next start."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def store_dsn(self) -> str:
+        """The DSN in force."""
+        return self.store.dsn or f"chdb://{self.data_dir.resolve()}/store"
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port` or `[v6]:port`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 -- ports are 16 bits
+        raise ValueError(f"{address!r} is not host:port")
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address; a name other than `localhost` cannot say."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load_config(
+    file: Path | None, options: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Read the configuration once.
+
+    Args:
+        file: YAML file, or None.
+        options: Dotted keys set on the command line, such as `{"join.window_s": 5}`; None values are unset.
+        environ: Variables to look through; the process's own unless told.
+
+    Raises:
+        ConfigError: Names each field that is wrong and what to do.
+    """
+    tree = _read_yaml(file) if file else {}
+    for path, text in _from_environment(os.environ if environ is None else environ).items():
+        _put(tree, path, yaml.safe_load(text) if text else text)
+    for dotted, value in (options or {}).items():
+        if value is not None:
+            _put(tree, tuple(dotted.split(".")), value)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_in_words(error)) from error
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {file}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is not YAML: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{file}: the top of the file must be a mapping of sections")
+    return tree
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Find our variables; those that Kubernetes injects are not ours."""
+    return {
+        tuple(name.removeprefix(_PREFIX).lower().split("__")): text
+        for name, text in environ.items()
+        if name.startswith(_PREFIX) and not _INJECTED.match(name)
+    }
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    *sections, key = path
+    for section in sections:
+        inner = tree.get(section)
+        if not isinstance(inner, dict):
+            inner = tree[section] = {}
+        tree = inner
+    tree[key] = value
+
+
+def _in_words(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        field = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            variable = _PREFIX + field.upper().replace(".", "__")
+            lines.append(f"{field}: there is no such setting (in the file, an option, or {variable})")
+        else:
+            lines.append(f"{field}: {fault['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)

@@ -1,0 +1,1 @@
+"""PURE: a lineage as outsiders see it: the JSON contract of `schemas/lineage.schema.json`."""

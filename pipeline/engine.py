@@ -1,0 +1,1 @@
+"""The loops that move data: read, parse, join, write, commit."""

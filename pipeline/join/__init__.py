@@ -1,0 +1,1 @@
+"""PURE: records in, lineages out; time is an argument."""

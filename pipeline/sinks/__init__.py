@@ -1,0 +1,1 @@
+"""I/O: make lineages, events and dead letters durable."""

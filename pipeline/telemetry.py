@@ -1,0 +1,1 @@
+"""Every metric and log-event name we emit, with unit and meaning."""

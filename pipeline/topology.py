@@ -1,0 +1,1 @@
+"""The one page that names everything and who feeds whom."""

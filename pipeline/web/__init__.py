@@ -1,0 +1,1 @@
+"""I/O: what we answer over HTTP besides ingestion: health, metrics, the read door."""

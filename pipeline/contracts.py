@@ -35,8 +35,10 @@ class Bus(Protocol):
         ...
 
     def append_nowait(self, delivery: Delivery) -> None:
-        """Keep a delivery for a source that cannot wait (datagrams); what does not fit is counted
-        as dropped with the reason `bus_full`. Never raises, never blocks."""
+        """Keep a delivery for a source that cannot wait (datagrams).
+
+        What does not fit is counted as dropped with the reason `bus_full`. Never raises, never blocks.
+        """
         ...
 
     async def read(self, limit: int, wait_s: float) -> list[Delivery]:
@@ -48,8 +50,10 @@ class Bus(Protocol):
         ...
 
     async def commit(self, offset: int, outcomes: Mapping[Outcome, int]) -> None:
-        """Say that all records below `offset` are durable elsewhere, and what became of those that this
-        commit passes. Offset and counts change together or not at all."""
+        """Say that all records below `offset` are durable elsewhere, and what became of them.
+
+        `outcomes` counts the records that this commit passes. Both change together or not at all.
+        """
         ...
 
     def count_drop(self, source: Source, reason: str, count: int) -> None:

@@ -24,7 +24,7 @@ class PermanentError(PipelineError):
     """These bytes will fail again, however often they are tried."""
 
 
-class MalformedLine(PermanentError):
+class MalformedLine(PermanentError):  # noqa: N818 -- says what is the case, as the design names it
     """Bytes that are not a record of the kind their source writes.
 
     Attributes:
@@ -41,9 +41,9 @@ class RetryableError(PipelineError):
     """The same data may pass later."""
 
 
-class BusFull(RetryableError):
+class BusFull(RetryableError):  # noqa: N818 -- says what is the case, as the design names it
     """The bus holds as many bytes as it may and keeps nothing more until some are committed."""
 
 
-class StoreUnavailable(RetryableError):
+class StoreUnavailable(RetryableError):  # noqa: N818 -- says what is the case, as the design names it
     """The store did not take a batch, or did not answer."""

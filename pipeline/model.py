@@ -1,10 +1,10 @@
-"""The nouns: what lies on the bus, what the formats read, what the join makes.
+r"""The nouns: what lies on the bus, what the formats read, what the join makes.
 
 PURE: frozen, slotted values and nothing else; no I/O, no clock, no client library.
 
 Units: `*_us` are UTC epoch microseconds (or microseconds of duration where the name says so),
 `*_ns` nanoseconds, `*_ms` milliseconds. `None` is "unknown"; HAProxy's `-1` and `-` become None.
-Text is valid Unicode without surrogates: formats replace what was not UTF-8 (`\\xff`) and flag it.
+Text is valid Unicode without surrogates: formats replace what was not UTF-8 (`\xff`) and flag it.
 """
 
 from __future__ import annotations

@@ -11,12 +11,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline.addresses import is_loopback, split_address
 from pipeline.errors import ConfigError
 
 _PREFIX = "HOPTRAIL_"
@@ -170,7 +171,8 @@ class RedactionConfig(_Section):
     """What never reaches the store."""
 
     key_file: Path | None = None
-    """File with the key of the fingerprints that stand for secrets; empty: made once in `data_dir`."""
+    """File with the key of the fingerprints that stand for secrets, 16 bytes or more. Empty: made once,
+    beside the embedded store (`<store>.key`), or in `data_dir` where the store is a server."""
 
 
 class Config(_Section):
@@ -192,26 +194,6 @@ class Config(_Section):
     def store_dsn(self) -> str:
         """The DSN in force."""
         return self.store.dsn or f"chdb://{self.data_dir.resolve()}/store"
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Split `host:port` or `[v6]:port`.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004 -- ports are 16 bits
-        raise ValueError(f"{address!r} is not host:port")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address; a name other than `localhost` cannot say."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def load_config(
@@ -255,11 +237,26 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Find our variables; those that Kubernetes injects are not ours."""
-    return {
-        tuple(name.removeprefix(_PREFIX).lower().split("__")): text
-        for name, text in environ.items()
-        if name.startswith(_PREFIX) and not _INJECTED.match(name)
-    }
+    found = {}
+    for name, text in environ.items():
+        if name.startswith(_PREFIX) and not _INJECTED.match(name):
+            path = tuple(name.removeprefix(_PREFIX).lower().split("__"))
+            if not _is_setting(path):
+                raise ConfigError(f"{name}: there is no such setting; see docs/configuration.md")
+            found[path] = text
+    return found
+
+
+def _is_setting(path: tuple[str, ...]) -> bool:
+    """Whether a path leads to a field; a section that may be None (`tls`) counts with its fields."""
+    model: object = Config
+    for name in path:
+        fields = getattr(model, "model_fields", {})
+        if name not in fields:
+            return False
+        kind = fields[name].annotation
+        model = next((part for part in (*get_args(kind), kind) if hasattr(part, "model_fields")), None)
+    return True
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: object) -> None:
@@ -277,8 +274,7 @@ def _in_words(error: ValidationError) -> str:
     for fault in error.errors():
         field = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            variable = _PREFIX + field.upper().replace(".", "__")
-            lines.append(f"{field}: there is no such setting (in the file, an option, or {variable})")
+            lines.append(f"{field}: there is no such setting; see docs/configuration.md")
         else:
             lines.append(f"{field}: {fault['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)

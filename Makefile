@@ -1,0 +1,48 @@
+# make help tells what there is.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check --quiet
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test soak bench format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## make the virtual environment, with pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@.ci/need '$(PYTHON) -c "import ensurepip"' python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --requirement constraints.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup ## start the real process, send it real log lines, and show what to try
+	$(BIN)/hoptrail demo $(ARGS)
+
+check: setup ## format, lint, types, import laws
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup ## every test but the soak; installs HAProxy where it is missing and may be
+	@.ci/need 'PATH=$$PATH:/usr/sbin haproxy -v' haproxy
+	$(BIN)/pytest -m 'not soak' $(ARGS)
+
+soak: setup ## what is too long for `make test`
+	@.ci/need 'PATH=$$PATH:/usr/sbin haproxy -v' haproxy
+	$(BIN)/pytest -m soak --timeout 3600 $(ARGS)
+
+bench: setup ## print what README and ARCHITECTURE claim about speed and memory
+	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+format: setup ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -1,1 +1,0 @@
-"""The loops that move data: read, parse, join, write, commit."""

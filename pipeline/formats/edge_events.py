@@ -1,0 +1,109 @@
+"""HAProxy's lines that are not requests: health, process, admin, drop notices, failed connections."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.formats.envelope import Envelope
+from pipeline.formats.redact import Redactor
+from pipeline.formats.times import Dates
+from pipeline.model import EdgeEvent
+
+_LONGEST = 4096
+
+_KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("events_dropped", re.compile(r"(?P<count>\d{1,15}) events? dropped")),
+    ("health_check", re.compile(r"Health check for (?:backup )?server (?P<proxy>[^/\s]+)/(?P<server>\S+) ")),
+    (
+        "server_state",
+        re.compile(
+            r"(?:Backup )?[Ss]erver (?P<proxy>[^/\s]+)/(?P<server>\S+) "
+            r"(?:is|was|enters|leaves|has|remains|started|administratively)\b"
+        ),
+    ),
+    ("no_server", re.compile(r"backend (?P<proxy>\S+) has no server available")),
+    (
+        "proxy_state",
+        re.compile(
+            r"(?:Proxy|(?:Paused|Resumed|Stopping|Enabling|Disabling|Starting)(?: \w+)?) "
+            r"(?P<proxy>[\w.:<>-]+)"
+        ),
+    ),
+    (
+        "connection_error",
+        re.compile(
+            r"(?P<client>\S+):\d+ \[(?P<date>[^\]]{20,35})\] (?P<proxy>[^/\s]+)/\S*: (?P<sentence>.+)",
+            re.DOTALL,
+        ),
+    ),
+    (
+        "connection_error",  # `error-log-format` of the httpslog kind: no status, no request
+        re.compile(
+            r"(?P<client>\S+):\d+ \[(?P<date>[^\]]{20,35})\] (?P<proxy>[^/\s]+?)~? \d+/\d+ \d+/[0-9A-Fa-f]+/"
+        ),
+    ),
+    ("connection", re.compile(r"Connect from (?P<client>\S+):\d+ to \S+ \((?P<proxy>[^/)]+)/\w+\)")),
+    (
+        "tcp_session",
+        re.compile(
+            r"(?P<client>\S+):\d+ \[(?P<date>[^\]]{20,35})\] (?P<proxy>\S+) [^\s/]+/\S+ "
+            r"-?\d+/-?\d+/\+?-?\d+ \+?\d+ [-A-Za-z]{2} \d+/"
+        ),
+    ),
+    (
+        "process",
+        re.compile(
+            r"(?:Loading|Loaded|Reloading|New worker|Former worker|Exiting|Current worker|Stopping|Started"
+            r"|\[(?:NOTICE|WARNING|ALERT)\]|Received|config|Terminating|All workers|sendmsg|Cannot|Too many)"
+        ),
+    ),
+)
+
+
+class EventLines:
+    """Tells the kinds of such lines apart."""
+
+    def __init__(self, redactor: Redactor, dates: Dates) -> None:
+        self._redactor = redactor
+        self._dates = dates
+
+    def parse(
+        self, envelope: Envelope, *, offset: int, arrival_ns: int, has_header: bool
+    ) -> EdgeEvent | None:
+        """Give the event; None where the line is of no kind that HAProxy is known to write.
+
+        A line that came with a syslog header and is plain words is kept as `other`: HAProxy's sentences
+        change from release to release.
+        """
+        message = envelope.message
+        for kind, pattern in _KINDS:
+            if found := pattern.match(message):
+                return self._event(kind, found.groupdict(), envelope, offset, arrival_ns)
+        if has_header and envelope.pid is not None and _is_sentence(message):
+            return self._event("other", {}, envelope, offset, arrival_ns)
+        return None
+
+    def _event(
+        self, kind: str, parts: dict[str, str | None], envelope: Envelope, offset: int, arrival_ns: int
+    ) -> EdgeEvent:
+        date = parts.get("date")
+        proxy = parts.get("proxy")
+        client = parts.get("client")
+        return EdgeEvent(
+            offset=offset,
+            arrival_ns=arrival_ns,
+            time_us=self._dates.local_us(date) if date else envelope.time_us,
+            kind=kind,
+            node=envelope.node,
+            pid=envelope.pid,
+            severity=envelope.severity,
+            proxy=proxy.rstrip("~.") if proxy else None,
+            server=parts.get("server"),
+            client_ip=None if client == "unix" else client,
+            count=int(parts["count"] or 0) if "count" in parts else None,
+            text=self._redactor.text(envelope.message.encode(errors="replace"))[:_LONGEST],
+        )
+
+
+def _is_sentence(message: str) -> bool:
+    return len(message) > 2 and message[0].isalpha() and " " in message and message.isprintable()  # noqa: PLR2004 -- "a b"

@@ -1,0 +1,20 @@
+"""The closed set of flags that reading a record may raise."""
+
+from __future__ import annotations
+
+NOT_UTF8 = "not_utf8"
+"""Some bytes were not UTF-8; they stand as `\\xNN`."""
+TRUNCATED = "truncated"
+"""The line ends before its format does (`len`, `tune.http.logurilen`), or we cut a field."""
+CONTROL_CHARS = "control_chars"
+"""A field holds control characters."""
+BAD_REQUEST = "bad_request"
+"""HAProxy could not parse the request (`<BADREQ>`)."""
+LOG_ASAP = "log_asap"
+"""Logged before the end (`option logasap`): duration and sizes are lower bounds."""
+ID_LIST = "id_list"
+"""More than one request id reached Kong."""
+ODD_TYPES = "odd_types"
+"""A field had a type that Kong does not write; it was read as far as it could be."""
+NOT_JSON = "not_json"
+"""The line was not valid JSON and was read piece by piece."""

@@ -96,6 +96,8 @@ class LookupKey(NamedTuple):
     """The group's own; rows one hour either way are looked at where it is an hour's."""
     request_ids: tuple[str, ...]
     gateway_request_ids: tuple[str, ...]
+    rec_ids: tuple[int, ...] = ()
+    """Rows of these names in the bucket, for records without any other id."""
 
 
 class Store(Protocol):
@@ -110,7 +112,7 @@ class Store(Protocol):
         ...
 
     async def find_stored(self, keys: Sequence[LookupKey]) -> list[Lineage]:
-        """Give every live row that shares a request id or a gateway request id with any of the keys.
+        """Give every live row that shares a request id, a gateway request id or its name with any of the keys.
 
         Raises:
             StoreUnavailable: The answer is unknown; nothing may be written for these keys.

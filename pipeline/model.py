@@ -296,7 +296,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     request_id: str
     """Key A; empty where neither half has one."""
     rec_id: int
-    """The edge record's; 0 where there is none and key A is known; else the first attempt's id."""
+    """The edge record's; without one the lowest id of the attempts."""
     rev: int
     """Grows with the number of distinct records merged and, within it, from pending to final."""
     outcome: str

@@ -1,0 +1,31 @@
+"""Whether all that is expected of a request has come, so that nothing need be waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.join.expect import expected_of
+from pipeline.join.resolve import assign
+from pipeline.model import EdgeRecord, GatewayRecord
+
+
+def is_complete(edges: Sequence[EdgeRecord], attempts: Sequence[GatewayRecord]) -> bool:
+    """Whether every edge record has as many attempts as it made, the one it captured the id of among them.
+
+    HAProxy counts connection retries, which never reach the gateway, with the others: a request with
+    retries may have fewer attempts than it lets expect, and then waits until its window ends. Attempts
+    without an edge record are never complete.
+    """
+    if not edges:
+        return False
+    if len(edges) == 1 and not attempts:
+        return not expected_of(edges[0]).attempts
+    owned, orphans = assign(edges, attempts, crowded=False)
+    return not orphans and all(_has_all(edge, owned[edge.rec_id]) for edge in edges)
+
+
+def _has_all(edge: EdgeRecord, attempts: Sequence[GatewayRecord]) -> bool:
+    if len(attempts) < expected_of(edge).attempts:
+        return False
+    captured = edge.gateway_request_id
+    return captured is None or any(attempt.gateway_request_id == captured for attempt in attempts)

@@ -1,0 +1,31 @@
+"""Which attempt's answer the client got."""
+
+from __future__ import annotations
+
+from pipeline.model import EdgeRecord, GatewayRecord
+
+
+def delivered_of(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...]) -> int | None:
+    """Find the delivered attempt: by the id that the edge captured, else by evidence.
+
+    Without a captured id the last attempt with the status that the client got is it; an edge that made its
+    own answer (`sH` 504, `SH` and `PH` 502) delivered none. A client that left may have got part of the only
+    one.
+
+    Returns:
+        Index into `attempts`, or None where no attempt's answer is known to have been delivered.
+    """
+    if not attempts:
+        return None
+    captured = edge.gateway_request_id
+    if captured is not None:
+        for index, attempt in enumerate(attempts):
+            if attempt.gateway_request_id == captured:
+                return index
+        return None
+    if (edge.termination or "----")[1] in "HC":
+        return None
+    for index in range(len(attempts) - 1, -1, -1):
+        if attempts[index].status == edge.status:
+            return index
+    return 0 if len(attempts) == 1 and edge.status is not None else None

@@ -1,0 +1,70 @@
+"""What is worth a second look in a lineage: a closed set, beside the flags of its records."""
+
+from __future__ import annotations
+
+from pipeline.formats.flags import ID_LIST
+from pipeline.model import EdgeRecord, GatewayRecord
+
+SPOOFED_REQUEST_ID = "spoofed_request_id"
+"""The client sent a request id of its own; it was not used."""
+ID_REUSE = "id_reuse"
+"""Two edge records carry one request id."""
+EDGE_ID_NOT_FORWARDED = "edge_id_not_forwarded"
+"""Joined by the gateway's id alone: the gateway does not log the edge's."""
+STATUS_MISMATCH = "status_mismatch"
+"""Both hops ended regularly and yet disagree on the status."""
+CLIENT_IP_MISMATCH = "client_ip_mismatch"
+"""The gateway takes another address for the client's: are its trusted addresses right?"""
+NON_IDEMPOTENT_RETRY = "non_idempotent_retry"
+"""A request that may not be repeated reached an upstream more than once."""
+LATE = "late"
+"""A half came after the window and was united with the stored row."""
+
+CONSTANT_ID = "constant_id"
+"""So many records carry its request id that the id cannot be one request's; it was not joined on."""
+
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", None})
+"""Idempotent methods (RFC 9110 9.2.2)."""
+
+
+def flags_of(
+    edge: EdgeRecord | None,
+    attempts: tuple[GatewayRecord, ...],
+    delivered: int | None,
+    bucket_flags: tuple[str, ...],
+    *,
+    shared: bool,
+) -> tuple[str, ...]:
+    """Collect the flags of records and of what they are together; sorted, without repeats."""
+    flags: list[str] = list(bucket_flags)
+    if edge is not None:
+        flags += edge.flags
+        if edge.claimed_request_id:
+            flags.append(SPOOFED_REQUEST_ID)
+        if shared:
+            flags.append(ID_REUSE)
+    for attempt in attempts:
+        if attempt.flags:
+            flags += attempt.flags
+            if edge is not None and ID_LIST in attempt.flags:
+                flags.append(SPOOFED_REQUEST_ID)
+    if edge is not None and attempts:
+        flags += _disagreements(edge, attempts, delivered)
+    if len(attempts) > 1 and attempts[0].method not in _REPEATABLE:
+        reached = sum(attempt.proxy_ms is not None or len(attempt.tries) > 0 for attempt in attempts)
+        if reached > 1:
+            flags.append(NON_IDEMPOTENT_RETRY)
+    return tuple(sorted(set(flags))) if flags else ()
+
+
+def _disagreements(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...], delivered: int | None) -> list[str]:
+    flags = []
+    if edge.request_id and not any(edge.request_id in attempt.request_ids for attempt in attempts):
+        flags.append(EDGE_ID_NOT_FORWARDED)
+    if delivered is not None:
+        attempt = attempts[delivered]
+        if (edge.termination or "--")[:2] == "--" and edge.status != attempt.status:
+            flags.append(STATUS_MISMATCH)
+        if edge.client_ip and attempt.client_ip and edge.client_ip != attempt.client_ip:
+            flags.append(CLIENT_IP_MISMATCH)
+    return flags

@@ -8,9 +8,9 @@ from pipeline.model import EdgeRecord, GatewayRecord
 def delivered_of(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...]) -> int | None:
     """Find the delivered attempt: by the id that the edge captured, else by evidence.
 
-    Without a captured id the last attempt with the status that the client got is it; an edge that made its
-    own answer (`sH` 504, `SH` and `PH` 502) delivered none. A client that left may have got part of the only
-    one.
+    Without a captured id it is the last attempt with the status that the client got; where the edge did not
+    retry, the first, since further ones are calls of the gateway to itself. An edge that made its own answer
+    (`sH` 504, `SH` and `PH` 502) delivered none. A client that left may have got part of the only one.
 
     Returns:
         Index into `attempts`, or None where no attempt's answer is known to have been delivered.
@@ -25,7 +25,8 @@ def delivered_of(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...]) -> int |
         return None
     if (edge.termination or "----")[1] in "HC":
         return None
-    for index in range(len(attempts) - 1, -1, -1):
+    indexes = range(len(attempts))
+    for index in reversed(indexes) if edge.retries else indexes:
         if attempts[index].status == edge.status:
             return index
     return 0 if len(attempts) == 1 and edge.status is not None else None

@@ -20,6 +20,8 @@ NON_IDEMPOTENT_RETRY = "non_idempotent_retry"
 LATE = "late"
 """A half came after the window and was united with the stored row."""
 
+EXTRA_ATTEMPTS = "extra_attempts"
+"""More gateway records than the edge made attempts: the gateway calls itself with the same id."""
 CONSTANT_ID = "constant_id"
 """So many records carry its request id that the id cannot be one request's; it was not joined on."""
 
@@ -50,7 +52,8 @@ def flags_of(
                 flags.append(SPOOFED_REQUEST_ID)
     if edge is not None and attempts:
         flags += _disagreements(edge, attempts, delivered)
-    if len(attempts) > 1 and attempts[0].method not in _REPEATABLE:
+    was_retried = len(attempts) > 1 and (edge is None or edge.retries > 0)
+    if was_retried and attempts[0].method not in _REPEATABLE:
         reached = sum(attempt.proxy_ms is not None or len(attempt.tries) > 0 for attempt in attempts)
         if reached > 1:
             flags.append(NON_IDEMPOTENT_RETRY)
@@ -61,6 +64,8 @@ def _disagreements(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...], delive
     flags = []
     if edge.request_id and not any(edge.request_id in attempt.request_ids for attempt in attempts):
         flags.append(EDGE_ID_NOT_FORWARDED)
+    if len(attempts) > 1 + edge.retries:
+        flags.append(EXTRA_ATTEMPTS)
     if delivered is not None:
         attempt = attempts[delivered]
         if (edge.termination or "--")[:2] == "--" and edge.status != attempt.status:

@@ -62,7 +62,7 @@ def verdict_of(
             kong_status=attempt.status,
             by_kong=attempt.source == "kong" or (attempt.source is None and not proxied),
             proxied=proxied,
-            attempts=len(attempts),
+            attempts=min(len(attempts), 1 + edge.retries) if edge else len(attempts),
             tries=len(attempt.tries),
             service=attempt.service,
         )

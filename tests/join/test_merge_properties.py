@@ -195,7 +195,11 @@ def _check_account(run: _Run, requests: list[_Request]) -> None:
     assert by_kind[OutcomeKind.DUPLICATE] == len(run.log) - distinct
 
 
-_SETTINGS = settings(max_examples=int(os.environ.get("JOIN_EXAMPLES", "200")), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(
+    max_examples=int(os.environ.get("JOIN_EXAMPLES", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @_SETTINGS

@@ -36,6 +36,11 @@ def account_document(account: Account) -> dict[str, dict[str, Any]]:
     return sources
 
 
+def replay_document(account: Account, lineages: Mapping[str, int], attempts: int) -> dict[str, Any]:
+    """Give what `replay -o json` prints (design section 12)."""
+    return {"sources": account_document(account), "lineages": dict(lineages), "attempts": attempts}
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """The parts of a running process that are asked."""

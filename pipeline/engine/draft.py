@@ -12,7 +12,7 @@ from pipeline.formats.dead_letter import to_dead_letter
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser
 from pipeline.formats.redact import Redactor
-from pipeline.join.joiner import Group
+from pipeline.join.group import Group
 from pipeline.model import DeadLetter, Delivery, EdgeEvent, EdgeRecord, GatewayRecord, Source
 
 _log = logging.getLogger(__name__)

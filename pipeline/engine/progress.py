@@ -31,7 +31,7 @@ class Progress:
     """Whether the bus had nothing more at the last read."""
     first_bucket_s: int | None = None
     last_bucket_s: int | None = None
-    """Range of the buckets written, UTC epoch seconds."""
+    """Range of the buckets written or found in the store, UTC epoch seconds."""
 
     def cover(self, bucket_s: int) -> None:
         """Widen the range of buckets."""

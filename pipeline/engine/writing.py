@@ -14,7 +14,7 @@ from pipeline.contracts import Batch, Bus, LookupKey, Store
 from pipeline.engine.draft import Draft
 from pipeline.engine.progress import Progress
 from pipeline.errors import StoreUnavailable
-from pipeline.join.joiner import Group
+from pipeline.join.group import Group
 from pipeline.join.offsets import OffsetTracker
 from pipeline.join.settle import Settled, settle
 from pipeline.model import Lineage, Outcome, OutcomeKind, Source
@@ -83,6 +83,8 @@ class WriteStage:
                 self._progress.late += bool(found)
             if stored:
                 fresh.add(settled.lineages)
+            for row in (*settled.lineages, *(found or ())):
+                self._progress.cover(row.bucket_s)
             yield group, settled
 
     async def _commit(self, outcomes: Iterable[tuple[int, Outcome]]) -> None:
@@ -111,7 +113,6 @@ class WriteStage:
                 progress.tombstones_written += 1
             else:
                 progress.lineages_written[lineage.outcome] += 1
-                progress.cover(lineage.bucket_s)
         progress.batches_written += 1
         progress.last_write_ns = self._clock.now_ns()
 

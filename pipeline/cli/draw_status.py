@@ -1,0 +1,125 @@
+"""PURE: the state of the pipeline for a person who asks whether anything is lost or late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.cli.draw_lines import Hanging
+from pipeline.cli.draw_words import duration, moment, size
+from pipeline.cli.harmless import printable
+
+Document = Mapping[str, Any]
+
+_WAYS_OUT = ("stored", "event", "duplicate", "dead_letter", "dropped", "pending")
+_INDENT = 9
+_FULL_ENOUGH = 0.8
+_LATE_S = 60.0
+_SILENT_S = 300.0
+
+
+def draw_status(document: Document) -> Iterator[RenderableType]:
+    """Draw a status document; what it lacks (a stopped process has no join) is left out."""
+    yield _headline(document)
+    if "sources" in document:
+        yield Text()
+        yield _account(document["sources"])
+        yield from _reasons(document["sources"])
+    yield Text()
+    for label, say in (("join", _join), ("bus", _bus), ("store", _store)):
+        if label in document:
+            yield Hanging(say(document[label]), label, _INDENT)
+
+
+def _headline(document: Document) -> Text:
+    if "running" not in document:
+        return Text("a store, without the process that fills it", style="bold")
+    if not document["running"]:
+        line = Text("not running", style="bold yellow")
+        line.append(f"; what {printable(document['data_dir'])} holds:", style="default")
+        return line
+    line = Text(f"hoptrail {document['version']} runs", style="bold green")
+    line.append(f" as process {document['pid']}, ", style="default")
+    lag_s = document["lag_s"]
+    words = "reading is up to date" if lag_s == 0 else f"{duration(lag_s * 1000)} behind"
+    line.append(words, style="default" if lag_s < _LATE_S else "bold red")
+    return line
+
+
+def _account(sources: Document) -> Table:
+    """Draw what came in and every way it left; the columns add up."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("source")
+    for title in ("received", *_WAYS_OUT):
+        table.add_column(title.replace("_", " "), justify="right")
+    has_arrivals = any("silent_s" in row for row in sources.values())
+    if has_arrivals:
+        table.add_column("last heard")
+    for name, row in sources.items():
+        cells = [Text(name), Text(f"{row['received']:,}")]
+        for way in _WAYS_OUT:
+            is_loss = way in {"dead_letter", "dropped"} and row[way] > 0
+            cells.append(Text(f"{row[way]:,}", style="bold red" if is_loss else ""))
+        if has_arrivals:
+            cells.append(_last_heard(row["silent_s"]))
+        table.add_row(*cells)
+    return table
+
+
+def _last_heard(silent_s: float | None) -> Text:
+    if silent_s is None:
+        return Text("never", style="yellow")
+    return Text(f"{duration(silent_s * 1000)} ago", style="yellow" if silent_s > _SILENT_S else "")
+
+
+def _reasons(sources: Document) -> Iterator[Text]:
+    """Say whether the account adds up, and why records were lost."""
+    gaps = [name for name, row in sources.items() if row["received"] != sum(row[way] for way in _WAYS_OUT)]
+    if gaps:
+        yield Text(f"✗ the account of {', '.join(gaps)} does not add up", style="bold red")
+    else:
+        yield Text("✓ it adds up: every record that came in is in exactly one column", style="green")
+    for name, row in sources.items():
+        for what, reasons in (("dropped", row["drop_reasons"]), ("dead letters", row["dead_letter_reasons"])):
+            if reasons:
+                listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+                yield Text(printable(f"{name} {what}: {listed}"), style="red")
+
+
+def _join(join: Document) -> Text:
+    line = Text(f"{join['pending']:,} halves wait ({size(join['pending_bytes'])})")
+    if join["oldest_s"] is not None:
+        line.append(f", the oldest for {duration(join['oldest_s'] * 1000)}")
+    line.append(f"; window {join['window_s']:g} s; {join['late']:,} came late")
+    line.append(f", {join['evicted']:,} given up", style="bold red" if join["evicted"] else "")
+    return line
+
+
+def _bus(bus: Document) -> Text:
+    line = Text(f"{bus['fill']:.1%} full", style="bold red" if bus["fill"] >= _FULL_ENOUGH else "")
+    line.append(f", {bus['end'] - bus['committed']:,} records not committed", style="default")
+    return line
+
+
+_TABLES = {
+    "lineage_versions": "rows of lineages",
+    "edge_event_versions": "events of the edge",
+    "dead_letter_versions": "dead letters",
+}
+
+
+def _store(store: Document) -> Text:
+    """Say where a store is, how much it holds, of which stretch of time."""
+    if "error" in store:
+        return Text(printable(store["error"]), style="red")
+    rows = ", ".join(f"{count:,} {_TABLES.get(name, name)}" for name, count in store["rows"].items())
+    line = Text(printable(f"{store['place']}: {rows or 'no rows'}; {size(store['bytes'])}"))
+    if store["first_bucket"] is not None:
+        line.append(f"; from {moment(store['first_bucket'])} to {moment(store['last_bucket'])} UTC")
+    errors = store.get("write_errors", 0)
+    line.append(f"; {errors:,} writes failed and were tried again" if errors else "", style="bold red")
+    return line

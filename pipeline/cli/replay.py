@@ -1,0 +1,152 @@
+"""`hoptrail replay`: log files through the same rooms as live traffic, and what became of each record."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.cli.output import Column, Output, OutputOption, console, write_json, write_rows
+from pipeline.cli.run import ConfigFile
+from pipeline.config import Config, load_config
+from pipeline.errors import ConfigError
+from pipeline.model import Source
+
+_OnProgress = Callable[[Source, int, int | None], None]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(replay)
+
+
+def replay(
+    haproxy: Annotated[
+        list[Path] | None,
+        typer.Option(help="HAProxy's log: plain, .gz, .zst, or -; may be given again.", metavar="FILE"),
+    ] = None,
+    kong: Annotated[
+        list[Path] | None,
+        typer.Option(help="Kong's log: one http-log body a line, .gz, .zst, or -.", metavar="FILE"),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="HAProxy's log-format string, or a built-in name.")
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Zone of dates that HAProxy wrote without one (UTC).")
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="chdb:///absolute/dir or clickhouse://…")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Holds the embedded store unless --store is given.")
+    ] = None,
+    window_s: Annotated[float | None, typer.Option(help="Seconds a record waits for its other half.")] = None,
+    output: OutputOption = Output.TABLE,
+    config_file: ConfigFile = None,
+) -> None:
+    """Take log files in as if they came now, wait until all is stored, and print what became of each record.
+
+    Files of both sides are merged by time. A lineage that the store holds already is united with what is new;
+    the same files again change nothing. Exit code 0 when all was read, 1 when a file broke off.
+    """
+    files = {Source.HAPROXY: haproxy or [], Source.KONG: kong or []}
+    if not any(files.values()):
+        raise ConfigError("nothing to replay: give --haproxy FILE, --kong FILE, or both")
+    options = {
+        "data_dir": data_dir,
+        "store.dsn": store,
+        "join.window_s": window_s,
+        "sources.syslog.log_format": log_format,
+        "sources.syslog.time_zone": time_zone,
+    }
+    config = load_config(config_file, options)
+    with _progress() as on_progress:
+        account, faults = asyncio.run(_replay(config, files, on_progress))
+    _print(account, output)
+    for fault in faults:
+        typer.echo(f"hoptrail: {fault}", err=True)
+    if faults:
+        raise typer.Exit(1)
+
+
+async def _replay(
+    config: Config, files: Mapping[Source, list[Path]], on_progress: _OnProgress
+) -> tuple[dict[str, Any], list[str]]:
+    """Run the rooms between files and store until both are done; gives the account and files' faults."""
+    # The engine of the store takes a second to load: not for those who only ask for help.
+    from pipeline.bus.memory import MemoryBus  # noqa: PLC0415
+    from pipeline.clock import SystemClock  # noqa: PLC0415
+    from pipeline.formats.times import Dates  # noqa: PLC0415
+    from pipeline.sinks.clickhouse import open_sink  # noqa: PLC0415
+    from pipeline.sources.replay import Replay  # noqa: PLC0415
+    from pipeline.status import replay_document  # noqa: PLC0415
+    from pipeline.topology import make_engine, redactor  # noqa: PLC0415
+
+    source = Replay(files, Dates(config.sources.syslog.time_zone))
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        sink = await stack.enter_async_context(open_sink(config.store_dsn))
+        bus = MemoryBus()
+        engine = make_engine(
+            config, bus=bus, store=sink, clock=clock, redact=redactor(config), event_time=True
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(engine.run())
+            report = await source.run(bus, clock, on_progress)
+            engine.drain(flush=True)
+        counts = await sink.count(engine.progress.first_bucket_s, engine.progress.last_bucket_s)
+        return replay_document(bus.account(), counts.lineages, counts.attempts), report.faults
+
+
+@contextmanager
+def _progress() -> Iterator[_OnProgress]:
+    """Show a bar for each source on standard error, where that is a terminal."""
+    columns = (TextColumn("{task.description:8}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console(stderr=True), disable=not sys.stderr.isatty(), transient=True
+    ) as bars:
+        tasks: dict[Source, Any] = {}
+
+        def on_progress(source: Source, read: int, total: int | None) -> None:
+            if source not in tasks:
+                tasks[source] = bars.add_task(source.value, total=total)
+            bars.update(tasks[source], completed=read, total=total)
+
+        yield on_progress
+
+
+_OUTCOMES = ("received", "stored", "event", "duplicate", "dead_letter", "dropped", "pending")
+
+
+def _counted(name: str, row: Mapping[str, Any]) -> str:
+    return f"{row[name]:,}"
+
+
+_COLUMNS = [
+    Column("source", lambda row: str(row["source"])),
+    *(Column(name, partial(_counted, name), right=True) for name in _OUTCOMES),
+]
+
+
+def _print(account: Mapping[str, Any], output: Output) -> None:
+    rows = [{"source": source, **row} for source, row in account["sources"].items()]
+    if output is Output.JSON:
+        write_json(account)
+    elif output is Output.JSONL:
+        typer.echo(orjson.dumps(account).decode())
+    else:
+        write_rows(rows, output, _COLUMNS)
+    if output is Output.TABLE:
+        lineages = account["lineages"]
+        by_outcome = ", ".join(f"{count:,} {name}" for name, count in lineages.items())
+        typer.echo(
+            f"\n{sum(lineages.values()):,} lineages in the store for this period: {by_outcome}; "
+            f"{account['attempts']:,} attempts"
+        )

@@ -1,0 +1,153 @@
+"""Lineages as the rows that are sent, and rows that were read as lineages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from clickhouse_connect.driver import Client
+
+from pipeline.model import EdgeRecord, GatewayRecord, Identity, Lineage, Verdict
+from pipeline.store.columns import ROW
+from pipeline.store.statements import FORMAT, TABLE, select_list
+
+BUCKETS = range(2**32)
+"""Seconds that a `DateTime` holds, up to the year 2106."""
+
+_ROW = attrgetter(*(column.field for column in ROW), "edge", "attempts")
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class Row(msgspec.Struct, gc=False, array_like=True):
+    """What a row carries, in the order of `columns.ROW`; behind it the records."""
+
+    bucket_s: int
+    request_id: str
+    rec_id: int
+    rev: int
+    is_deleted: bool
+    outcome: str
+    match: str
+    missing: str | None
+    final: bool
+    delivered: int | None
+    trace_id: str | None
+    trace_id_source: str | None
+    identity_kind: str
+    consumer_id: str | None
+    consumer_name: str | None
+    custom_id: str | None
+    credential_id: str | None
+    subject: str | None
+    proof: str | None
+    verdict_domain: str
+    verdict_code: str
+    verdict_text: str
+    flags: tuple[str, ...]
+    clock_offset_ms: float | None
+    edge: EdgeRecord
+    attempts: tuple[GatewayRecord, ...]
+    has_edge: bool
+
+    def lineage(self) -> Lineage:
+        """Give the lineage that was stored."""
+        return Lineage(
+            bucket_s=self.bucket_s,
+            request_id=self.request_id,
+            rec_id=self.rec_id,
+            rev=self.rev,
+            outcome=self.outcome,
+            match=self.match,
+            missing=self.missing,
+            final=self.final,
+            edge=self.edge if self.has_edge else None,
+            attempts=self.attempts,
+            delivered=self.delivered,
+            trace_id=self.trace_id,
+            trace_id_source=self.trace_id_source,
+            identity=Identity(
+                kind=self.identity_kind,
+                consumer_id=self.consumer_id,
+                consumer_name=self.consumer_name,
+                custom_id=self.custom_id,
+                credential_id=self.credential_id,
+                subject=self.subject,
+                proof=self.proof,
+            ),
+            verdict=Verdict(self.verdict_domain, self.verdict_code, self.verdict_text),
+            flags=self.flags,
+            clock_offset_ms=self.clock_offset_ms,
+            is_deleted=self.is_deleted,
+        )
+
+
+_decode_lines = msgspec.json.Decoder(Row, strict=False).decode_lines  # servers may quote 64-bit integers
+
+
+def encode_lineages(lineages: Sequence[Lineage]) -> bytes:
+    """Write lineages as the lines of `JSONCompactEachRow` that `statements.insert_statement` takes.
+
+    Raises:
+        ValueError: A bucket that no row can have, or a value that JSON cannot carry (a surrogate, an integer
+            beyond 64 bits).
+    """
+    for lineage in lineages:
+        if lineage.bucket_s not in BUCKETS:
+            raise ValueError(f"bucket {lineage.bucket_s} is before 1970 or after 2106")
+    try:
+        return _encode_lines(list(map(_ROW, lineages)))
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
+def decode_lineages(lines: bytes) -> list[Lineage]:
+    """Read the lines that `statements.select_list` gives."""
+    return [row.lineage() for row in _decode_lines(lines)]
+
+
+def read_lineages(
+    client: Client,
+    where: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    order: str = "",
+    limit: int | None = None,
+) -> list[Lineage]:
+    """Read live lineages whole; neither superseded versions nor tombstones nor absorbed orphans.
+
+    Not for a search over much: `where` is looked for under FINAL, so it should say `bucket` and `request_id`,
+    at best as `(bucket, request_id) IN (SELECT …)`.
+
+    Args:
+        client: Any client of the store; its database is ours.
+        where: A condition on the columns of `lineage_versions`.
+        parameters: Values for its `{name:Type}` placeholders.
+        order: What comes behind ORDER BY.
+        limit: Most rows.
+
+    Raises:
+        clickhouse_connect.driver.exceptions.Error: The store refused, or did not answer.
+    """
+    query = f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {where}"  # noqa: S608 -- values are parameters
+    if order:
+        query += f" ORDER BY {order}"
+    if limit is not None:
+        query += f" LIMIT {limit:d}"
+    lines = client.raw_query(query, parameters=dict(parameters or {}), fmt=FORMAT)
+    return without_absorbed(decode_lineages(lines))
+
+
+def without_absorbed(rows: Sequence[Lineage]) -> list[Lineage]:
+    """Leave out orphans of which every attempt stands beside an edge record in another of the rows.
+
+    Between the write of a row and that of its orphan's tombstone, or after a race of two writers, both are
+    there.
+    """
+    owned = {attempt.attempt_id for row in rows if row.edge is not None for attempt in row.attempts}
+    return [
+        row
+        for row in rows
+        if row.edge is not None or not all(attempt.attempt_id in owned for attempt in row.attempts)
+    ]

@@ -47,6 +47,8 @@ class BusConfig(_Section):
     """`journal:` keeps them in `data_dir`/journal."""
     max_bytes: int = Field(default=4 * 2**30, ge=2**20)
     """Cap of the journal. At 80 % the join gives up its oldest; at 100 % nothing more is accepted."""
+    key_file: Path | None = None
+    """File with a key of 16 bytes or more: what the journal holds on disk is then encrypted (AES-256-GCM)."""
 
     @field_validator("dsn")
     @classmethod
@@ -76,10 +78,16 @@ class SyslogConfig(_Section):
     """Address, or empty for none; newline and octet-counted framing are told apart."""
     unix: str = ""
     """Path of a unix datagram socket, or empty for none."""
+    unix_mode: int = 0o600
+    """Who may write to it, in octal (`0660`: the file's group too)."""
     receive_buffer: int = Field(default=64 * 2**20, ge=65_536)
     """Bytes of kernel buffer asked for; what was granted is logged at start."""
     log_format: str = ""
     """A built-in name, the `log-format` string itself, or empty: told apart line by line."""
+    names: dict[str, str] = Field(default_factory=dict)
+    """What expressions of `log_format` are: `var(txn.kid): kong_rid`; also by `%(name)` or position (`#1`)."""
+    haproxy_config: Path | None = None
+    """A `haproxy.cfg` whose frontends' formats and captures are read; beside `log_format`."""
     time_zone: str = "UTC"
     """Zone of the dates that HAProxy writes without one."""
     allow: tuple[str, ...] = ()
@@ -93,6 +101,13 @@ class SyslogConfig(_Section):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"no time zone is called {name!r}; use a name such as Europe/Berlin") from error
         return name
+
+    @field_validator("unix_mode")
+    @classmethod
+    def _octal(cls, mode: int) -> int:
+        if mode & ~0o666 or mode & 0o600 != 0o600:  # noqa: PLR2004 -- the owner, which is us, reads and writes
+            raise ValueError(f"{mode} is not a mode such as 0600 or 0660, in octal with its leading 0")
+        return mode
 
     @field_validator("allow")
     @classmethod
@@ -146,24 +161,65 @@ class SourcesConfig(_Section):
     kong: KongConfig = KongConfig()
 
 
+class DoorAccount(_Section):
+    """Somebody who may ask the read door; a limit that is not set is the door's own."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """What the client sends as user name."""
+    password_file: Path
+    """File with the password, at least 12 characters; a newline at its end does not count."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """Most rows of one answer."""
+    max_bytes: int | None = Field(default=None, ge=2**16)
+    """Most bytes of one answer, in memory."""
+    max_seconds: float | None = Field(default=None, gt=0)
+    """Longest time of one query."""
+    max_memory_bytes: int | None = Field(default=None, ge=2**24)
+    """Most memory of one query."""
+    max_threads: int | None = Field(default=None, ge=1)
+    """Threads of one query."""
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """Queries of this account at once."""
+
+
 class DoorConfig(_Section):
     """The read-only door that speaks ClickHouse's HTTP protocol."""
 
     listen: str = "127.0.0.1:8124"
-    """Address, or empty for none; loopback only."""
+    """Address, or empty for none; off loopback only with accounts and tls."""
+    tls: TlsConfig | None = None
+    """Required off loopback, as passwords and answers would travel in clear."""
+    accounts: tuple[DoorAccount, ...] = ()
+    """Who may ask. Empty: whoever reaches loopback."""
     max_rows: int = Field(default=100_000, ge=1)
     """Most rows of one answer."""
+    max_bytes: int = Field(default=128 * 2**20, ge=2**16)
+    """Most bytes of one answer, in memory."""
     max_seconds: float = Field(default=30.0, gt=0)
     """Longest time of one query."""
     max_memory_bytes: int = Field(default=2 * 2**30, ge=2**24)
     """Most memory of one query."""
+    max_threads: int = Field(default=2, ge=1)
+    """Threads of one query."""
     max_concurrent: int = Field(default=4, ge=1)
-    """Queries at once; further ones wait."""
+    """Queries at once, of all accounts together; further ones wait."""
+    max_waiting: int = Field(default=32, ge=0)
+    """Queries that wait for their turn; further ones get 503."""
+    max_wait_s: float = Field(default=10.0, gt=0)
+    """Longest time that a query waits for its turn; then it gets 503."""
+    max_query_bytes: int = Field(default=256 * 2**10, ge=1024)
+    """Longest query, and as much again for its parameters; more gets 413."""
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
         if self.listen and not is_loopback(split_address(self.listen)[0]):
-            raise ValueError(f"listen is {self.listen}: the door has no accounts yet, loopback only")
+            for name in ("accounts", "tls"):
+                if not getattr(self, name):
+                    where = f"listen is {self.listen}; without {name} it is loopback only"
+                    raise ValueError(f"{where}: set {name}")
+        names = [account.name for account in self.accounts]
+        if len(set(names)) != len(names):
+            raise ValueError("two accounts have the same name")
         return self
 
 
@@ -173,6 +229,26 @@ class RedactionConfig(_Section):
     key_file: Path | None = None
     """File with the key of the fingerprints that stand for secrets, 16 bytes or more. Empty: made once,
     beside the embedded store (`<store>.key`), or in `data_dir` where the store is a server."""
+    secret_names: tuple[str, ...] = ()
+    """Regular expressions of further query parameters whose values are secret; any case, anywhere in a name."""
+    plain_names: tuple[str, ...] = ()
+    """Query parameters, by exact name, whose values are kept although they look secret (`code`, `state`)."""
+    pseudonyms: tuple[Literal["user", "client_ip"], ...] = ()
+    """What is stored as a keyed pseudonym: `user` (consumers, subjects, certificates), `client_ip`."""
+    redact_at: Literal["parse", "ingest"] = "parse"
+    """`ingest` redacts before the bus, for those who share one; a mended parser can then not go back."""
+    originals_key_file: Path | None = None
+    """File with the key that dead letters' originals are encrypted with; without one none are kept."""
+
+    @field_validator("secret_names")
+    @classmethod
+    def _expressions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            try:
+                re.compile(name)
+            except re.error as error:
+                raise ValueError(f"{name!r} is not a regular expression: {error}") from error
+        return names
 
 
 class Config(_Section):

@@ -32,12 +32,13 @@ def make_private(directory: Path) -> Path:
     return directory
 
 
-def load_key(file: Path, *, create: bool) -> bytes:
-    """Read the key of the fingerprints that stand for secrets.
+def load_key(file: Path, *, create: bool, setting: str = "redaction.key_file") -> bytes:
+    """Read a key.
 
     Args:
         file: Where it is; at least 16 bytes.
         create: Make a random one, mode 0600, where there is none.
+        setting: What names the file, for error messages.
 
     Raises:
         ConfigError: There is none, or it is too short to be a key.
@@ -50,9 +51,9 @@ def load_key(file: Path, *, create: bool) -> bytes:
     try:
         key = file.read_bytes()
     except OSError as error:
-        raise ConfigError(f"redaction.key_file {file} cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{setting} {file} cannot be read: {error.strerror}") from error
     if len(key) < _KEY_BYTES // 2:
-        raise ConfigError(f"redaction.key_file {file} holds {len(key)} bytes; a key needs at least 16")
+        raise ConfigError(f"{setting} {file} holds {len(key)} bytes; a key needs at least 16")
     return key
 
 

@@ -1,29 +1,176 @@
 """The one page that names everything and who feeds whom.
 
 Connections are entered first and left last; stages go from sink to source, so that nothing arrives before
-all is ready, and leaving stops the sources first.
+all is ready, and leaving stops the sources first, lets the engine finish, then closes store and bus.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from pipeline import __version__
 from pipeline.bus.journal import open_journal
-from pipeline.bus.memory import MemoryBus
-from pipeline.clock import SystemClock
+from pipeline.clock import Clock, SystemClock
 from pipeline.config import Config
 from pipeline.contracts import Bus, Store
 from pipeline.data_dir import announced, load_key, make_private
 from pipeline.engine import Engine, EngineLimits, EngineThread
 from pipeline.engine.draft import ParseStage
+from pipeline.errors import ConfigError
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser
 from pipeline.formats.redact import Redactor
 from pipeline.http_server import HttpServer
 from pipeline.join.joiner import Joiner, JoinLimits
-from pipeline.sinks.clickhouse import open_sink
+from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
+from pipeline.sources.http_log import IngestApp
+from pipeline.sources.stats import SourceStats
+from pipeline.sources.syslog_stream import listen_tcp
+from pipeline.sources.syslog_udp import listen_udp
+from pipeline.sources.syslog_unix import listen_unix
+from pipeline.status import Observed
+from pipeline.telemetry import exported_metrics
+from pipeline.web.door import door_app
+from pipeline.web.health import health_app
+
+_log = logging.getLogger(__name__)
+
+
+def redactor(config: Config) -> Redactor:
+    """Make the redactor, with its key beside the embedded store or in the data directory."""
+    if config.redaction.key_file is not None:
+        return Redactor(load_key(config.redaction.key_file, create=False))
+    directory = config.store_dsn.removeprefix("chdb://")
+    if directory != config.store_dsn:
+        file = Path(directory.rstrip("/") + ".key")
+        file.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        file = make_private(config.data_dir) / "redaction.key"
+    return Redactor(load_key(file, create=True))
+
+
+def bus_key(config: Config) -> bytes | None:
+    """Give the key of the journal's encryption; None where none is configured."""
+    file = config.bus.key_file
+    return load_key(file, create=False, setting="bus.key_file") if file is not None else None
+
+
+def make_engine(
+    config: Config, *, bus: Bus, store: Store, clock: Clock, redact: Redactor, event_time: bool
+) -> Engine:
+    """Put parse, join and the two loops together."""
+    syslog = config.sources.syslog
+    haproxy = HaproxyParser(redactor=redact, log_format=syslog.log_format, time_zone=syslog.time_zone)
+    limits = JoinLimits(
+        window_ns=int(config.join.window_s * 1e9),
+        max_pending=config.join.max_pending,
+        max_per_key=config.join.max_per_key,
+    )
+    return Engine(
+        bus=bus,
+        parse=ParseStage(haproxy, KongParser(redactor=redact), redact),
+        joiner=Joiner(limits),
+        store=store,
+        clock=clock,
+        limits=EngineLimits(config.store.batch_rows, config.store.batch_age_s),
+        event_time=event_time,
+    )
+
+
+@asynccontextmanager
+async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterator[dict[str, str]]:
+    """Run everything that `hoptrail serve` is; gives the addresses in force.
+
+    Args:
+        config: What the operator set.
+        on_failure: Called, from any thread, when a stage fails for good.
+
+    Raises:
+        ConfigError: An address is taken, a directory is locked, a format is not understood.
+    """
+    clock = SystemClock()
+    directory = make_private(config.data_dir)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        bus = await enter(open_journal(directory / "journal", config.bus.max_bytes, bus_key(config)))
+        store = await enter(open_sink(config.store_dsn))
+        redact = redactor(config)
+        thread = EngineThread(
+            lambda: make_engine(config, bus=bus, store=store, clock=clock, redact=redact, event_time=False),
+            drain_s=config.drain_s,
+            on_failure=on_failure,
+        )
+        engine = (await enter(thread)).engine
+        if engine is None:
+            raise ConfigError(f"the engine did not start: {thread.failure}")
+        stats = SourceStats()
+        observed = Observed(bus, engine, clock, stats.last_arrivals_ns, config.join.window_s)
+        addresses = await _open_doors(config, stack, observed, store, stats)
+        addresses |= await _listen_to_syslog(config, stack, bus, clock, stats)
+        stack.enter_context(announced(directory, addresses))
+        yield addresses
+
+
+async def _open_doors(
+    config: Config, stack: AsyncExitStack, observed: Observed, store: ClickHouseSink, stats: SourceStats
+) -> dict[str, str]:
+    """Start the HTTP listeners: the read door, then `/ingest/kong` with health and metrics."""
+    addresses = {}
+    if config.door.listen and config.store_dsn.startswith("chdb://"):
+        door = HttpServer(door_app(store.open_client, config.door), config.door.listen)
+        addresses["read_url"] = f"http://{(await stack.enter_async_context(door)).address}"
+    metrics = stack.enter_context(exported_metrics(observed.samples))
+
+    async def status() -> dict[str, Any]:
+        document = {"version": __version__, **observed.document(), "store": await store.describe()}
+        progress = observed.engine.progress
+        document["store"] |= {"last_write_ns": progress.last_write_ns, "write_errors": progress.write_errors}
+        return document
+
+    def unready() -> str | None:
+        return "the bus is full" if observed.bus.fill >= 1.0 else None
+
+    health = health_app(status=status, unready=unready, metrics=metrics)
+    kong = config.sources.kong
+    ingest = IngestApp(kong, observed.bus, observed.clock, stats, fallback=health)
+    server = await stack.enter_async_context(HttpServer(ingest, kong.listen, tls=kong.tls))
+    scheme = "https" if kong.tls else "http"
+    return addresses | {"ingest_url": f"{scheme}://{server.address}"}
+
+
+async def _listen_to_syslog(
+    config: Config, stack: AsyncExitStack, bus: Bus, clock: Clock, stats: SourceStats
+) -> dict[str, str]:
+    """Start the listeners for HAProxy's lines."""
+    syslog, addresses = config.sources.syslog, {}
+    for name, wanted, listen in (
+        ("syslog_udp", syslog.udp, listen_udp),
+        ("syslog_tcp", syslog.tcp, listen_tcp),
+        ("syslog_unix", syslog.unix, listen_unix),
+    ):
+        if wanted:
+            listener = await stack.enter_async_context(listen(syslog, bus, clock, stats))
+            addresses[name] = listener.address
+    return addresses
+
+
+async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]) -> bool:
+    """Run until told to stop, or until a stage fails; says whether all ended well."""
+    loop = asyncio.get_running_loop()
+    failed = False
+
+    def fail() -> None:
+        nonlocal failed
+        failed = True
+        loop.call_soon_threadsafe(stop.set)
+
+    async with running(config, fail) as addresses:
+        on_ready(addresses)
+        await stop.wait()
+        _log.info("stopping: sources first, then what is on the bus, within %.0f s", config.drain_s)
+    return not failed

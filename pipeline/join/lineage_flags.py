@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.formats.flags import ID_LIST
 from pipeline.model import EdgeRecord, GatewayRecord
 
 SPOOFED_REQUEST_ID = "spoofed_request_id"
@@ -48,8 +47,8 @@ def flags_of(
     for attempt in attempts:
         if attempt.flags:
             flags += attempt.flags
-            if edge is not None and ID_LIST in attempt.flags:
-                flags.append(SPOOFED_REQUEST_ID)
+        if edge is not None and len(attempt.request_ids) > 1:
+            flags.append(SPOOFED_REQUEST_ID)
     if edge is not None and attempts:
         flags += _disagreements(edge, attempts, delivered)
     was_retried = len(attempts) > 1 and (edge is None or edge.retries > 0)

@@ -1,0 +1,139 @@
+"""The whole process: real sockets, a real journal, the embedded store, and kills."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+Serve = Callable[..., Any]
+LEFT = ("stored", "event", "duplicate", "dead_letter", "dropped", "pending")
+
+
+def _reconciles(status: dict[str, Any]) -> bool:
+    return all(row["received"] == sum(row[name] for name in LEFT) for row in status["sources"].values())
+
+
+def _settled(status: dict[str, Any], haproxy: int, kong: int) -> bool:
+    """Whether so many records have come and none of them is pending."""
+    assert _reconciles(status), status
+    rows = status["sources"]
+    return bool(
+        rows["haproxy"]["received"] >= haproxy
+        and rows["kong"]["received"] >= kong
+        and rows["haproxy"]["pending"] == rows["kong"]["pending"] == 0
+    )
+
+
+def _lineages(command: Command, data_dir: Path) -> list[dict[str, Any]]:
+    done = command("search", "--data-dir", data_dir, "--limit", "5000", "-o", "jsonl")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_corpus_through_real_sockets_is_readable_beside_the_running_process(
+    serve: Serve, command: Command, haproxy_lines: list[bytes], kong_bodies: list[bytes]
+) -> None:
+    process = serve()
+    for first in range(0, 1500, 100):
+        process.send(*haproxy_lines[first : first + 100])
+        assert process.post(b"[" + b",".join(kong_bodies[first : first + 100]) + b"]") == 200
+    assert process.post(b"\n".join(kong_bodies[1500:])) == 200
+    process.wait_for(lambda status: _settled(status, 1500, 1544))
+    lineages = _lineages(command, process.data_dir)
+    assert len(lineages) == 1500
+    assert {one["outcome"] for one in lineages} == {"complete"}
+    shown = command("trace", lineages[0]["request_id"], "--data-dir", process.data_dir)
+    assert lineages[0]["request_id"] in shown.stdout
+    status = json.loads(command("status", "--data-dir", process.data_dir, "-o", "json").stdout)
+    assert status["sources"]["kong"]["stored"] == 1544
+    assert process.stop() == 0
+
+
+def test_kills_in_the_middle_lose_no_acknowledged_post_and_double_none(
+    serve: Serve, command: Command, haproxy_lines: list[bytes], kong_bodies: list[bytes]
+) -> None:
+    """Each life takes a part; lines are taken to be journalled once the account has them."""
+    process, sent = serve(), 0
+    for life, first in enumerate(range(0, 1500, 300), 1):
+        lines, bodies = haproxy_lines[first : first + 300], kong_bodies[first : first + 300]
+        process.send(*lines)
+        assert process.post(b"[" + b",".join(bodies) + b"]") == 200
+        sent += 300
+        process.wait_for(lambda status: status["sources"]["haproxy"]["received"] >= sent)  # noqa: B023 -- asked at once
+        time.sleep(0.03 * life)  # the moment of the kill, wherever it finds the process
+        process.kill()
+        process = serve(process.data_dir)
+    assert process.post(b"[" + b",".join(kong_bodies[1500:]) + b"]") == 200
+    status = process.wait_for(lambda status: _settled(status, 1500, 1544))
+    assert status["sources"]["haproxy"]["stored"] == 1500
+    assert status["sources"]["kong"]["stored"] == 1544
+    lineages = _lineages(command, process.data_dir)
+    assert len(lineages) == len({one["request_id"] for one in lineages}) == 1500
+    assert sum(len(one["attempts"]) for one in lineages) == 1544
+
+
+def test_lines_sent_while_nothing_listened_show_as_lost_edge_logs(
+    serve: Serve, command: Command, haproxy_lines: list[bytes], kong_bodies: list[bytes]
+) -> None:
+    process = serve(window_s=1)
+    port = process.addresses["syslog_udp"]
+    process.send(*haproxy_lines[:100])
+    process.wait_for(lambda status: status["sources"]["haproxy"]["received"] >= 100)
+    assert process.stop() == 0
+    with contextlib.suppress(ConnectionRefusedError):
+        process.send(*haproxy_lines[100:200])  # nobody listens there
+    process = serve(process.data_dir, udp=port, window_s=1)
+    assert process.post(b"[" + b",".join(kong_bodies[:300]) + b"]") == 200
+    process.wait_for(lambda status: _settled(status, 100, 300))
+    lineages = _lineages(command, process.data_dir)
+    missing = [one for one in lineages if one["missing"] == "edge_log_lost"]
+    assert len(missing) >= 100
+    assert all(one["outcome"] == "gateway_only" and one["final"] for one in missing)
+
+
+def test_a_stop_leaves_waiting_halves_in_the_journal_and_the_next_start_goes_on(
+    serve: Serve, command: Command, haproxy_lines: list[bytes], kong_bodies: list[bytes]
+) -> None:
+    process = serve(window_s=600)
+    process.send(*haproxy_lines[:50])
+    process.wait_for(lambda status: status["sources"]["haproxy"]["pending"] == 50)
+    assert process.stop() == 0
+    process = serve(process.data_dir, window_s=600)
+    assert process.status()["sources"]["haproxy"]["pending"] == 50
+    assert process.post(b"[" + b",".join(kong_bodies[:60]) + b"]") == 200
+    process.wait_for(lambda status: status["sources"]["haproxy"]["pending"] == 0)
+    assert {one["outcome"] for one in _lineages(command, process.data_dir)} == {"complete"}
+
+
+def test_health_metrics_and_errors_are_answered(serve: Serve, kong_bodies: list[bytes]) -> None:
+    process = serve()
+    base = process.addresses["ingest_url"]
+    with httpx.Client(base_url=base, trust_env=False) as client:
+        assert client.get("/healthz").text == "ok\n"
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/ingest/kong", content=kong_bodies[0]).status_code == 200
+        process.wait_for(lambda status: status["sources"]["kong"]["received"] == 1)
+        metrics = client.get("/metrics").text
+    assert 'hoptrail_records_received_total{source="kong"} 1.0' in metrics
+    assert 'hoptrail_records_pending{source="kong"}' in metrics
+
+
+def test_a_second_process_on_the_directory_is_refused_and_told_who_holds_it(
+    serve: Serve, command: Command
+) -> None:
+    process = serve()
+    second = command("serve", "--data-dir", process.data_dir, check=False)
+    assert second.returncode == 2
+    assert str(process.process.pid) in second.stderr
+    replay = command(
+        "replay", "--haproxy", __file__, "--store", f"chdb://{process.data_dir}/store", check=False
+    )
+    assert replay.returncode == 2
+    assert str(process.process.pid) in replay.stderr

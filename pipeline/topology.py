@@ -122,7 +122,7 @@ async def _open_doors(
     """Start the HTTP listeners: the read door, then `/ingest/kong` with health and metrics."""
     addresses = {}
     if config.door.listen and config.store_dsn.startswith("chdb://"):
-        door = HttpServer(door_app(store.open_client, config.door), config.door.listen)
+        door = HttpServer(door_app(store.open_handle, config.door), config.door.listen)
         addresses["read_url"] = f"http://{(await stack.enter_async_context(door)).address}"
     metrics = stack.enter_context(exported_metrics(observed.samples))
 

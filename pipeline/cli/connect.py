@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import typer
 from clickhouse_connect import get_client
@@ -23,10 +23,11 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from pipeline.addresses import is_loopback
 from pipeline.cli.harmless import printable
 from pipeline.config import load_config
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StoreUnavailable
+from pipeline.store.connection import connect
+from pipeline.store.dsn import DATABASE, EmbeddedDsn, parse_dsn
+from pipeline.store.locked import holder_of
 
-_DATABASE = "hoptrail"
-_EMBEDDED = "chdb://"
 _WAIT_S = 60
 
 StoreOption = Annotated[
@@ -103,45 +104,53 @@ def _open(asked: Asked) -> Reader:
     config = load_config(asked.config_file, {"data_dir": asked.data_dir})
     if config.store.dsn and asked.data_dir is None:
         return _open_dsn(config.store.dsn)
-    return _open_directory(config.data_dir.resolve() / "store", (config.data_dir.resolve(),))
+    data_dir = config.data_dir.resolve()
+    return _open_directory(
+        data_dir / "store", (data_dir,), config.door.tls.cert_file if config.door.tls else None
+    )
 
 
 def _open_dsn(text: str) -> Reader:
-    from pipeline.store.dsn import parse_dsn  # noqa: PLC0415
-
     dsn = parse_dsn(text)
-    if dsn.directory is not None:
+    if isinstance(dsn, EmbeddedDsn):
         return _open_directory(dsn.directory, (dsn.directory.parent, dsn.directory))
-    from pipeline.store.client import open_client  # noqa: PLC0415 -- loads the embedded engine, a second
+    try:
+        return Reader(connect(dsn).client, f"the store {dsn.shown}")
+    except StoreUnavailable as error:
+        raise ConfigError(str(error)) from error
 
-    return Reader(open_client(dsn), f"the store {dsn.shown}")
 
+def _open_directory(store: Path, data_dirs: tuple[Path, ...], certificate: Path | None = None) -> Reader:
+    """Open an embedded store: through the door of the process that serves it, else directly.
 
-def _open_directory(store: Path, data_dirs: tuple[Path, ...]) -> Reader:
-    """Open an embedded store: through the door of the process that serves it, else directly."""
+    Args:
+        store: The engine's directory.
+        data_dirs: Where a server may have announced itself.
+        certificate: What its door shows, where that speaks TLS; trusted whatever names it carries.
+    """
     refused = ""
     for data_dir in data_dirs:
         server = running_server(data_dir)
         if server and server.get("read_url"):
             try:
-                return _open_url(str(server["read_url"]))
+                return _open_url(str(server["read_url"]), certificate)
             except ConfigError as error:
                 refused = f" ({error})"  # its process number may have gone to another program since
     if not (store / "metadata").is_dir():
         raise ConfigError(
             f"there is no store in {store}{refused}; name one with --data-dir, --store or --url"
         )
-    from pipeline.store.client import open_client  # noqa: PLC0415 -- loads the embedded engine, a second
-    from pipeline.store.dsn import parse_dsn  # noqa: PLC0415
+    if holder_of(store) is not None:
+        raise ConfigError(
+            f"{store} is in use by another process, and no server.json beside it says how to ask that one"
+            f"{refused}; name its read door with --url"
+        )
+    from pipeline.store.connection import connect  # noqa: PLC0415 -- loads the embedded engine, a second
 
-    try:
-        return Reader(open_client(parse_dsn(f"{_EMBEDDED}{quote(str(store))}")), f"the store in {store}")
-    except ConfigError as error:
-        hint = "; if it is served, name its read door with --url" if "in use" in str(error) else ""
-        raise ConfigError(f"{error}{refused}{hint}") from error
+    return Reader(connect(EmbeddedDsn(store)).client, f"the store in {store}")
 
 
-def _open_url(url: str) -> Reader:
+def _open_url(url: str, certificate: Path | None = None) -> Reader:
     """Open what speaks ClickHouse's HTTP protocol at an address that needs no further settings."""
     try:
         parts = urlsplit(url)
@@ -152,7 +161,9 @@ def _open_url(url: str) -> Reader:
         raise ConfigError("--url: give http://host:port, https://host:port or one with /database behind it")
     place = f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
     options: dict[str, Any] = {}
-    if is_loopback(parts.hostname):
+    if certificate is not None:
+        options["pool_mgr"] = get_pool_manager(ca_cert=str(certificate), assert_hostname=False)
+    elif is_loopback(parts.hostname):
         options["pool_mgr"] = get_pool_manager()  # never through the proxy of the environment
     try:
         client = get_client(
@@ -161,7 +172,7 @@ def _open_url(url: str) -> Reader:
             port=port,
             username=unquote(parts.username or "") or None,
             password=unquote(parts.password or ""),
-            database=parts.path.strip("/") or _DATABASE,
+            database=parts.path.strip("/") or DATABASE,
             autogenerate_session_id=False,
             connect_timeout=5,
             send_receive_timeout=_WAIT_S,

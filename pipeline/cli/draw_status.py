@@ -52,13 +52,13 @@ def _headline(document: Document) -> Text:
 
 def _account(sources: Document) -> Table:
     """Draw what came in and every way it left; the columns add up."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("source")
     for title in ("received", *_WAYS_OUT):
-        table.add_column(title.replace("_", " "), justify="right")
+        table.add_column(title.removesuffix("_letter"), justify="right", no_wrap=True)
     has_arrivals = any("silent_s" in row for row in sources.values())
     if has_arrivals:
-        table.add_column("last heard")
+        table.add_column("last heard", no_wrap=True)
     for name, row in sources.items():
         cells = [Text(name), Text(f"{row['received']:,}")]
         for way in _WAYS_OUT:
@@ -91,7 +91,7 @@ def _reasons(sources: Document) -> Iterator[Text]:
 
 
 def _join(join: Document) -> Text:
-    line = Text(f"{join['pending']:,} halves wait ({size(join['pending_bytes'])})")
+    line = Text(f"{join['pending']:,} waiting ({size(join['pending_bytes'])})")
     if join["oldest_s"] is not None:
         line.append(f", the oldest for {duration(join['oldest_s'] * 1000)}")
     line.append(f"; window {join['window_s']:g} s; {join['late']:,} came late")
@@ -101,13 +101,13 @@ def _join(join: Document) -> Text:
 
 def _bus(bus: Document) -> Text:
     line = Text(f"{bus['fill']:.1%} full", style="bold red" if bus["fill"] >= _FULL_ENOUGH else "")
-    line.append(f", {bus['end'] - bus['committed']:,} records not committed", style="default")
+    line.append(f"; records not committed: {bus['end'] - bus['committed']:,}", style="default")
     return line
 
 
 _TABLES = {
-    "lineage_versions": "rows of lineages",
-    "edge_event_versions": "events of the edge",
+    "lineage_versions": "lineage rows",
+    "edge_event_versions": "edge events",
     "dead_letter_versions": "dead letters",
 }
 
@@ -116,7 +116,8 @@ def _store(store: Document) -> Text:
     """Say where a store is, how much it holds, of which stretch of time."""
     if "error" in store:
         return Text(printable(store["error"]), style="red")
-    rows = ", ".join(f"{count:,} {_TABLES.get(name, name)}" for name, count in store["rows"].items())
+    counts = store["rows"]
+    rows = ", ".join(f"{words} {counts[name]:,}" for name, words in _TABLES.items() if name in counts)
     line = Text(printable(f"{store['place']}: {rows or 'no rows'}; {size(store['bytes'])}"))
     if store["first_bucket"] is not None:
         line.append(f"; from {moment(store['first_bucket'])} to {moment(store['last_bucket'])} UTC")

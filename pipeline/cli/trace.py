@@ -69,6 +69,8 @@ def trace(
 
 def _looked_for(text: str, found: Found) -> str:
     """Say what was searched, for whoever wonders why it is not there."""
+    if found.since_s == 0:
+        return "it is empty"
     whole = "no request id, gateway request id or trace id is equal to it"
     if found.since_s is not None:
         since = datetime.fromtimestamp(found.since_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,156 +1,215 @@
-"""The store as a sink: batches made durable in ClickHouse, in process or on a server.
+"""I/O: lineages, events and dead letters into ClickHouse, embedded or a server.
 
-Back pressure: one batch at a time; whoever writes waits for it.
+*Back pressure*: `write` returns when rows are durable; what may pass later raises `StoreUnavailable`, and the
+engine waits and tries again.
 
-Delivery: `write` returns when the rows are on disk (`fsync_after_insert`). The same batch twice gives the
-same rows once, by the rows' keys; rows that absorbed others are written before the tombstones of those.
+*Delivery*: the row's key decides, not the batch. The same rows again, cut differently, are the same rows once;
+a row and the tombstone of what it absorbed go in one insert, which is atomic within a day's partition, the row
+first where there are several.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from clickhouse_connect.driver import Client
-from clickhouse_connect.driver.exceptions import Error
 
 from pipeline.contracts import Batch, LookupKey
-from pipeline.errors import StoreUnavailable
-from pipeline.model import Lineage
-from pipeline.store.client import StoreThread, make_database, open_handle
-from pipeline.store.counts import Counts, count_lineages
-from pipeline.store.describe import describe
-from pipeline.store.dsn import Dsn, parse_dsn
-from pipeline.store.others import insert_dead_letters, insert_events
+from pipeline.errors import ConfigError
+from pipeline.model import DeadLetter, Lineage
+from pipeline.sinks.bisect import put_bisecting
+from pipeline.sinks.refused import dead_letters_of
+from pipeline.store import lookup, schema
+from pipeline.store.connection import Connection, Refused, answering, connect
+from pipeline.store.dsn import Dsn, EmbeddedDsn, parse_dsn
+from pipeline.store.held import Held, read_held
 from pipeline.store.rows import encode_lineages
-from pipeline.store.schema import apply
-from pipeline.store.statements import FORMAT, insert_statement, structure
-from pipeline.store.stored import find_stored
+from pipeline.store.side_rows import DEAD_LETTERS, EVENTS
+from pipeline.store.statements import insert_statement, structure
+from pipeline.store.thread import OneThread
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_HOUR_S = 3600
-_MOST_PARTITIONS = 90
-"""Days that one insert may span: ClickHouse refuses more than 100 partitions."""
-_SETTINGS = "SETTINGS input_format_json_named_tuples_as_objects = 0"
-_MEMORY_FILES = Path("/dev/shm")  # noqa: S108 -- a file there has a random name and mode 0600
+
+_DAY_S = 86_400
+_MOST_PARTITIONS = 100
+"""ClickHouse refuses a block that spans more (`max_partitions_per_insert_block`)."""
+_STRUCTURE = structure()
+
+
+@asynccontextmanager
+async def open_sink(dsn: str) -> AsyncIterator[ClickHouseSink]:
+    """Open a store to write to; an embedded one is made, and its schema applied, where that is needed.
+
+    Raises:
+        ConfigError: The DSN is wrong, the directory is locked, the schema does not fit.
+        StoreUnavailable: A server does not answer.
+    """
+    parsed = parse_dsn(dsn)
+    thread = OneThread("store")
+    connection: Connection | None = None
+    try:
+        connection = await thread.run(lambda: _open(parsed))
+        opened = connection
+        yield ClickHouseSink(parsed, opened, thread, await thread.run(lambda: read_held(opened)))
+    finally:
+        await thread.close(connection.close if connection is not None else lambda: None)
+
+
+def _open(dsn: Dsn) -> Connection:
+    embedded = isinstance(dsn, EmbeddedDsn)
+    connection = connect(dsn, create=embedded)
+    try:
+        if embedded:
+            schema.apply(connection, embedded=True)
+        elif lacking := schema.pending(connection):
+            names = ", ".join(migration.name for migration in lacking)
+            raise ConfigError(f"the store {dsn.shown} lacks {names}; run: hoptrail schema apply")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class ClickHouseSink:
-    """Makes batches durable; a `Store`."""
+    """A `Store`. Made by `open_sink`.
 
-    def __init__(
-        self, dsn: Dsn, thread: StoreThread, held_hours: frozenset[int], newest_start_s: int
-    ) -> None:
+    Args:
+        dsn: Where it is.
+        connection: Open, with the schema applied; used on `thread` alone.
+        thread: What blocks runs there.
+        held: Buckets that held rows when it was opened.
+    """
+
+    def __init__(self, dsn: Dsn, connection: Connection, thread: OneThread, held: Held) -> None:
         self._dsn = dsn
+        self._connection = connection
         self._thread = thread
-        self._held_hours = held_hours
-        self._newest_start_s = newest_start_s
+        self._held = held
 
     async def write(self, batch: Batch) -> None:
-        """Make a batch durable.
+        """Make a batch durable. Rows that the store will never take become dead letters.
 
         Raises:
-            StoreUnavailable: It is not known to be; write it again.
+            StoreUnavailable: It may pass later; nothing may be committed.
         """
-        await self._ask(lambda client: self._write(client, batch))
+        await self.write_reporting(batch)
+
+    async def write_reporting(self, batch: Batch) -> list[DeadLetter]:
+        """Do the same, and give the dead letters that were made of refused rows.
+
+        Raises:
+            StoreUnavailable: It may pass later; nothing may be committed.
+        """
+        return await self._thread.run(lambda: self._write(batch))
 
     async def find_stored(self, keys: Sequence[LookupKey]) -> list[Lineage]:
-        """Give what is stored under any of the keys.
+        """Give every row, no tombstones, that shares an id with any of the keys.
 
         Raises:
             StoreUnavailable: The answer is unknown.
         """
-        return await self._ask(lambda client: find_stored(client, keys))
+        return await self._thread.run(lambda: lookup.find_stored(self._connection, keys))
 
     def may_hold(self, bucket_s: int) -> bool:
-        """Whether rows written before this process began may exist near a bucket."""
-        hour = bucket_s // _HOUR_S
-        return bucket_s <= self._newest_start_s and any(
-            near in self._held_hours for near in (hour - 1, hour, hour + 1)
-        )
+        """Whether rows that were there when the store was opened may be near this bucket."""
+        return self._held.near(bucket_s)
 
-    async def count(self, first_bucket_s: int | None, last_bucket_s: int | None) -> Counts:
-        """Count the live lineages between two buckets; none where nothing was written."""
-        if first_bucket_s is None or last_bucket_s is None:
-            return Counts(dict.fromkeys(("complete", "edge_only", "gateway_only"), 0), 0)
-        return await self._ask(lambda client: count_lineages(client, first_bucket_s, last_bucket_s))
+    def open_client(self) -> Client:
+        """Open another client on the same store; its owner closes it."""
+        return connect(self._dsn).client
 
     async def describe(self) -> dict[str, Any]:
-        """Say where the store is, how large, and what stretch of time it covers."""
-        return {"place": self._dsn.shown, **await self._ask(describe)}
+        """Give where the store is, its version, its rows (superseded ones too), bytes and range of buckets.
 
-    def open_client(self) -> Any:  # noqa: ANN401 -- chdb ships no types
-        """Give a new raw handle on the embedded engine, for the read door."""
-        return open_handle(self._dsn)
+        Raises:
+            StoreUnavailable: It did not answer.
+        """
+        return await self._thread.run(self._describe)
 
-    def _write(self, client: Client, batch: Batch) -> None:
-        rows = [row for row in batch.lineages if not row.is_deleted]
-        tombstones = [row for row in batch.lineages if row.is_deleted]
-        for lineages in (rows, tombstones):
-            for part in _by_days(lineages):
-                self._insert(client, encode_lineages(part))
-        insert_events(client, batch.events)
-        insert_dead_letters(client, batch.dead_letters)
+    def _write(self, batch: Batch) -> list[DeadLetter]:
+        refused: list[DeadLetter] = []
+        for rows in partitioned(batch.lineages):
+            for lineage, reason in put_bisecting(rows, self._put_lineages):
+                _log.error("the store refuses a lineage for what it holds (%s); kept as dead letters", reason)
+                refused += dead_letters_of(lineage, reason)
+        for event, reason in put_bisecting(
+            batch.events,
+            lambda rows: self._put(EVENTS.insert_statement, EVENTS.structure, EVENTS.encode, rows),
+        ):
+            _log.error("the store refuses the event at offset %d: %s", event.offset, reason)
+        dead = [*batch.dead_letters, *refused]
+        for letter, reason in put_bisecting(
+            dead,
+            lambda rows: self._put(
+                DEAD_LETTERS.insert_statement, DEAD_LETTERS.structure, DEAD_LETTERS.encode, rows
+            ),
+        ):
+            _log.error("the store refuses the dead letter at offset %d: %s", letter.offset, reason)
+        return refused
 
-    def _insert(self, client: Client, lines: bytes) -> None:
-        """Put encoded rows in: the embedded engine reads them from a file, a server from the request."""
-        if self._dsn.directory is None:
-            source = insert_statement(f"input($types${structure()}$types$)")
-            client.command(f"{source} {_SETTINGS} FORMAT {FORMAT}", data=lines)
-            return
-        directory = _MEMORY_FILES if _MEMORY_FILES.is_dir() else None
-        with tempfile.NamedTemporaryFile(prefix="hoptrail-", dir=directory) as file:
-            file.write(lines)
-            file.flush()
-            source = f"file('{os.fspath(file.name)}', '{FORMAT}', $types${structure()}$types$)"
-            client.command(f"{insert_statement(source)} {_SETTINGS}")
+    def _put_lineages(self, rows: Sequence[Lineage]) -> None:
+        self._put(insert_statement, _STRUCTURE, encode_lineages, rows)
 
-    async def _ask(self, act: Callable[[Client], _T]) -> _T:
+    def _put(
+        self,
+        statement: Callable[[str], str],
+        types: str,
+        encode: Callable[[Sequence[_T]], bytes],
+        rows: Sequence[_T],
+    ) -> None:
         try:
-            return await self._thread.with_client(act)
-        except (Error, OSError) as error:
-            raise StoreUnavailable(str(error).partition("\n")[0][:500]) from error
+            lines = encode(rows)
+        except ValueError as error:
+            raise Refused("cannot_encode") from error
+        self._connection.insert(statement, types, lines, token=self._token(lines))
+
+    def _token(self, lines: bytes) -> str:
+        """Name a block for a server, where an answer can be lost after the rows were stored; else nothing."""
+        if isinstance(self._dsn, EmbeddedDsn):
+            return ""
+        return hashlib.blake2b(lines, digest_size=16).hexdigest()
+
+    def _describe(self) -> dict[str, Any]:
+        client = self._connection.client
+        with answering():
+            version = str(client.command("SELECT version()"))
+            rows = client.query(
+                "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts "
+                "WHERE active AND database = currentDatabase() GROUP BY table ORDER BY table"
+            ).result_rows
+            span = client.query(
+                "SELECT toUInt32(min(bucket)), toUInt32(max(bucket)), count() FROM lineage_versions"
+            ).result_rows[0]
+        first, last = (_rfc3339(second) if span[2] else None for second in span[:2])
+        return {
+            "dsn": self._dsn.shown,
+            "version": version,
+            "rows": {table: int(count) for table, count, _ in rows},
+            "bytes_on_disk": sum(int(size) for _, _, size in rows),
+            "first_bucket": first,
+            "last_bucket": last,
+        }
 
 
-@asynccontextmanager
-async def open_sink(dsn_text: str) -> AsyncIterator[ClickHouseSink]:
-    """Open a store to write to; its database and tables are made, or brought up to date, first.
-
-    Raises:
-        ConfigError: The DSN is wrong, the directory is locked, the server refuses, the schema does not fit.
-    """
-    dsn = parse_dsn(dsn_text)
-    thread = StoreThread(dsn)
-    await thread.call(lambda: make_database(dsn))
-    async with thread:
-        await thread.with_client(apply)
-        hours, newest_start_s = await thread.with_client(_held)
-        yield ClickHouseSink(dsn, thread, hours, newest_start_s)
-
-
-def _held(client: Client) -> tuple[frozenset[int], int]:
-    """Find the hours of which rows are stored, and the latest bucket or start among them."""
-    hours = client.query(
-        "SELECT DISTINCT intDiv(toUnixTimestamp(bucket), 3600) FROM lineage_versions"
-    ).result_rows
-    ((newest,),) = client.query(
-        "SELECT greatest(toUnixTimestamp(max(bucket)), toInt64(max(start_time))) FROM lineage_versions"
-    ).result_rows
-    return frozenset(int(hour) for (hour,) in hours), int(newest)
-
-
-def _by_days(lineages: Sequence[Lineage]) -> list[Sequence[Lineage]]:
-    """Cut rows so that no insert spans too many partitions; nearly always one part."""
-    days = {row.bucket_s // 86_400 for row in lineages}
+def partitioned(rows: Sequence[Lineage]) -> Iterator[Sequence[Lineage]]:
+    """Cut rows so that no part spans more partitions than one insert may; order is kept within a day."""
+    days = {row.bucket_s // _DAY_S for row in rows}
     if len(days) <= _MOST_PARTITIONS:
-        return [lineages] if lineages else []
+        yield rows
+        return
     ordered = sorted(days)
-    parts: list[Sequence[Lineage]] = []
-    for first in range(0, len(ordered), _MOST_PARTITIONS):
-        mine = set(ordered[first : first + _MOST_PARTITIONS])
-        parts.append([row for row in lineages if row.bucket_s // 86_400 in mine])
-    return parts
+    for tombstones in (False, True):
+        kept = [row for row in rows if row.is_deleted is tombstones]
+        for start in range(0, len(ordered), _MOST_PARTITIONS):
+            wanted = set(ordered[start : start + _MOST_PARTITIONS])
+            yield [row for row in kept if row.bucket_s // _DAY_S in wanted]
+
+
+def _rfc3339(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "Z")

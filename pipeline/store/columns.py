@@ -193,3 +193,36 @@ TRY = (
     Column("balancer_ms", "balancer_ms", REAL),
 )
 """Fields of `Try`, in its order; `tries.attempt` holds the index of its attempt, from 0."""
+
+_NANOSECONDS = Kind(
+    "Int64", "DateTime64(9, 'UTC')", "fromUnixTimestamp64Nano({}, 'UTC')", "toUnixTimestamp64Nano({})"
+)
+
+EVENT = (
+    Column("offset", "offset", OFFSET),
+    Column("arrival_ns", "arrival_time", _NANOSECONDS),
+    Column("time_us", "time", TIME),
+    Column("kind", "kind", ALWAYS_WORD),
+    Column("node", "node", WORD),
+    Column("pid", "pid", MIDDLE),
+    Column("severity", "severity", Kind("Nullable(UInt8)", "Nullable(UInt8)")),
+    Column("proxy", "proxy", WORD),
+    Column("server", "server", WORD),
+    Column("client_ip", "client_ip", TEXT),
+    Column("count", "count", SIZE),
+    Column("text", "text", ALWAYS_TEXT),
+)
+"""Fields of `EdgeEvent`, in its order."""
+
+DEAD_LETTER = (
+    Column("offset", "offset", OFFSET),
+    Column("source", "source", ALWAYS_WORD),
+    Column("arrival_ns", "arrival_time", _NANOSECONDS),
+    Column("peer", "peer", ALWAYS_WORD),
+    Column("reason", "reason", ALWAYS_WORD),
+    Column("detail", "detail", ALWAYS_TEXT),
+    Column("body", "body", ALWAYS_TEXT),
+    Column("fingerprint", "fingerprint", ALWAYS_TEXT),
+    Column("size", "size", Kind("UInt64", "UInt64")),
+)
+"""Fields of `DeadLetter`, in its order."""

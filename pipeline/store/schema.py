@@ -1,28 +1,33 @@
-"""I/O: the numbered SQL of `schemas/clickhouse/`, applied forward, each file once.
+"""I/O: numbered SQL files, applied in order, once, forward only.
 
-A file that was applied may not change afterwards: its checksum is kept, and a different one is an error.
-Every statement can be run again, so that a process killed between a file and its entry does no harm.
+Each statement is safe to run twice, so that two processes that apply at once do no harm; on a server a lock
+keeps them from it, and on an embedded store the directory is locked anyway.
 """
 
 from __future__ import annotations
 
-from hashlib import sha256
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import NamedTuple
 
-from clickhouse_connect.driver import Client
-from clickhouse_connect.driver.exceptions import Error
+from clickhouse_connect.driver.exceptions import DatabaseError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StoreUnavailable
 from pipeline.resources import resource
+from pipeline.store.connection import Connection, Refused, answering
 
-_LEDGER = """
-CREATE TABLE IF NOT EXISTS schema_migrations (
-    number UInt32,
-    name String,
-    checksum String,
-    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
-) ENGINE = ReplacingMergeTree ORDER BY number
-"""
+_LEDGER = "schema_versions"
+_LOCK = "schema_lock"
+_LOCK_STALE_S = 60
+"""Age at which a lock belongs to a process that died: no file takes that long."""
+_LOCK_POLL_S = 0.2
+_ALREADY_EXISTS = 57
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
 class Migration(NamedTuple):
@@ -31,76 +36,133 @@ class Migration(NamedTuple):
     number: int
     name: str
     checksum: str
-    sql: str
-
-    @property
-    def statements(self) -> list[str]:
-        """Its statements; a semicolon ends one where a line ends."""
-        return [text for part in (self.sql + "\n").split(";\n") if (text := _without_comments(part))]
+    """SHA-256 of the file, hexadecimal."""
+    statements: tuple[str, ...]
 
 
-def _without_comments(text: str) -> str:
-    """Leave out lines that are comments alone, so that what is left of an empty statement is empty."""
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--")).strip()
+class Applied(NamedTuple):
+    """What a store says of a file."""
+
+    number: int
+    name: str
+    checksum: str
+    applied_at: datetime
 
 
 def migrations() -> list[Migration]:
-    """Read the files that ship with the program, in order."""
-    files = sorted(resource("schemas/clickhouse").glob("[0-9]*.sql"))
-    return [
-        Migration(
-            int(file.name[:4]), file.stem, sha256(file.read_bytes()).hexdigest()[:16], file.read_text("utf-8")
-        )
-        for file in files
-    ]
+    """Read the files that this version of the program brings, in order."""
+    found = []
+    for file in sorted(resource("schemas/clickhouse").iterdir()):
+        name = _NAME.fullmatch(file.name)
+        if name is not None:
+            text = file.read_text(encoding="utf-8")
+            statements = tuple(filter(None, (part.strip() for part in _COMMENT.sub("", text).split(";\n"))))
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            found.append(Migration(int(name[1]), file.name, digest, statements))
+    return found
 
 
-def applied(client: Client) -> dict[int, str]:
-    """Give number and checksum of what was applied; nothing for a store that is new."""
-    if not client.query(
-        "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
-    ).result_rows[0][0]:
-        return {}
-    rows = client.query("SELECT number, checksum FROM schema_migrations FINAL ORDER BY number").result_rows
-    return {int(number): str(checksum) for number, checksum in rows}
+def applied(connection: Connection) -> list[Applied]:
+    """Give what was applied to a store, in order; nothing where it never was."""
+    with answering():
+        if not connection.client.command(f"EXISTS TABLE {_LEDGER}"):
+            return []
+        rows = connection.client.query(
+            f"SELECT number, name, checksum, applied_at FROM {_LEDGER} FINAL ORDER BY number"
+        ).result_rows
+    return [Applied(*row) for row in rows]
 
 
-def pending(client: Client) -> list[Migration]:
-    """Give what is to be applied.
-
-    Raises:
-        ConfigError: A file that was applied has changed, or the store is newer than the program.
-    """
-    known, done = {one.number: one for one in migrations()}, applied(client)
-    for number, checksum in done.items():
-        if number not in known:
-            raise ConfigError(
-                f"the store's schema is newer (step {number}) than this program: update the program"
-            )
-        if known[number].checksum != checksum:
-            raise ConfigError(
-                f"schema step {known[number].name} was applied with other content: restore the file"
-            )
-    return [one for number, one in known.items() if number not in done]
-
-
-def apply(client: Client) -> list[Migration]:
-    """Apply what is missing; gives what was applied.
+def pending(connection: Connection) -> list[Migration]:
+    """Give the files that a store still lacks, in order.
 
     Raises:
-        ConfigError: As `pending`, or the store refused a statement.
+        ConfigError: A file was changed after it was applied, or a newer program was here.
+        StoreUnavailable: The store did not answer.
     """
+    known = {migration.number: migration for migration in migrations()}
+    done = applied(connection)
+    for row in done:
+        migration = known.get(row.number)
+        if migration is None:
+            raise ConfigError(f"the store has {row.name}, which this version does not know: use a newer one")
+        if migration.checksum != row.checksum:
+            raise ConfigError(
+                f"{row.name} was changed after it was applied to this store: files are forward only, "
+                "restore it and add another"
+            )
+    newest = max((row.number for row in done), default=0)
+    return [migration for migration in known.values() if migration.number > newest]
+
+
+def apply(connection: Connection, *, embedded: bool) -> list[Migration]:
+    """Apply what is pending; gives what was.
+
+    Raises:
+        ConfigError: As `pending`; or the store refuses a statement.
+        StoreUnavailable: The store did not answer, or another process holds the lock for too long.
+    """
+    if not pending(connection):
+        return []
+    if embedded:
+        return _apply(connection)
+    with _locked(connection):
+        return _apply(connection)
+
+
+def _apply(connection: Connection) -> list[Migration]:
+    client = connection.client
+    todo = pending(connection)
     try:
-        client.command(_LEDGER)
-        todo = pending(client)
-        for migration in todo:
-            for statement in migration.statements:
-                client.command(statement)
-            client.insert(
-                "schema_migrations",
-                [[migration.number, migration.name, migration.checksum]],
-                column_names=["number", "name", "checksum"],
+        with answering():
+            client.command(
+                f"CREATE TABLE IF NOT EXISTS {_LEDGER} (number UInt32, name String, checksum String, "
+                "applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) "
+                "ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
             )
-    except Error as error:
-        raise ConfigError(f"the store refused its schema: {str(error)[:500]}") from error
+            for migration in todo:
+                for statement in migration.statements:
+                    client.command(statement)
+                client.insert(
+                    _LEDGER,
+                    [[migration.number, migration.name, migration.checksum]],
+                    column_names=["number", "name", "checksum"],
+                    column_type_names=["UInt32", "String", "String"],
+                )
+    except Refused as error:
+        raise ConfigError(f"the store refuses the schema: {error.reason}") from error
     return todo
+
+
+@contextmanager
+def _locked(connection: Connection) -> Iterator[None]:
+    """Hold the lock of a server's schema: a table that only one can create."""
+    client = connection.client
+    deadline = time.monotonic() + 2 * _LOCK_STALE_S
+    while not _took(connection):
+        if time.monotonic() > deadline:
+            raise StoreUnavailable(f"another process holds {_LOCK}; drop that table if there is none")
+        with answering():
+            age_s = client.command(
+                "SELECT toInt64(now() - max(metadata_modification_time)) FROM system.tables "
+                f"WHERE database = currentDatabase() AND name = '{_LOCK}'"
+            )
+            if isinstance(age_s, int) and _LOCK_STALE_S < age_s < 2**31:
+                client.command(f"DROP TABLE IF EXISTS {_LOCK}")
+        time.sleep(_LOCK_POLL_S)
+    try:
+        yield
+    finally:
+        with answering():
+            client.command(f"DROP TABLE IF EXISTS {_LOCK}")
+
+
+def _took(connection: Connection) -> bool:
+    try:
+        connection.client.command(f"CREATE TABLE {_LOCK} (held UInt8) ENGINE = Memory")
+    except DatabaseError as error:
+        if error.code == _ALREADY_EXISTS:
+            return False
+        with answering():
+            raise
+    return True

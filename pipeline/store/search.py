@@ -20,8 +20,11 @@ _FIRST_WINDOW, _WIDEST_WINDOW = 500, 5_000
 """Raw rows looked at in one step; more each time that little was found."""
 _END_US = 9_000_000_000_000_000
 """Later than any time that a row can have (year 2255)."""
-_ASKED_AT_ONCE = 100
-"""Ids in one question: they travel in its address."""
+_ASKED_AT_ONCE = 500
+"""Orphans in one question: the numbers of their attempts travel in its address."""
+_SPAN_S = 2 * 3600
+"""How far the buckets of two halves of a request may be apart: an hour's beside an exact one, an hour off."""
+_LAST_BUCKET = 2**32 - 1
 _NEWEST_FIRST = "start_time DESC, request_id, rec_id"
 
 
@@ -71,32 +74,26 @@ def _within(client: Client, condition: Condition, from_us: int, before_us: int) 
 
 def hide_absorbed(client: Client, rows: Sequence[Lineage]) -> list[Lineage]:
     """Leave out orphans that stand beside an edge record in a row that was not asked for."""
-    orphans = [row for row in rows if row.edge is None]
-    if not orphans:
-        return list(rows)
+    orphans = sorted((row for row in rows if row.edge is None), key=lambda row: row.bucket_s)
     owners: list[Lineage] = []
     for first in range(0, len(orphans), _ASKED_AT_ONCE):
         asked = orphans[first : first + _ASKED_AT_ONCE]
-        attempts = [attempt for row in asked for attempt in row.attempts]
-        request_ids = {one for attempt in attempts for one in attempt.request_ids}
-        gateway_ids = {attempt.gateway_request_id for attempt in attempts if attempt.gateway_request_id}
         owners += read_lineages(
             client,
-            f"(bucket, request_id) IN ({_OWNERS}) AND has_edge "
-            "AND hasAny(`attempts.attempt_id`, {attempts:Array(UInt64)})",
+            f"(bucket, request_id) IN ({_OWNERS}) AND {_OWNS}",
             {
-                "request_ids": sorted(request_ids),
-                "gateway_ids": sorted(gateway_ids),
-                "attempts": [attempt.attempt_id for attempt in attempts],
+                "first": max(0, asked[0].bucket_s - _SPAN_S),
+                "last": min(_LAST_BUCKET, asked[-1].bucket_s + _SPAN_S),
+                "attempts": [attempt.attempt_id for row in asked for attempt in row.attempts],
             },
         )
     asked_for = {id(row) for row in rows}
     return [row for row in without_absorbed([*rows, *owners]) if id(row) in asked_for]
 
 
+_OWNS = "has_edge AND hasAny(`attempts.attempt_id`, {attempts:Array(UInt64)})"
 _OWNERS = (
-    f"SELECT bucket, request_id FROM {TABLE} WHERE has_edge AND request_id IN {{request_ids:Array(String)}} "  # noqa: S608
-    f"UNION ALL SELECT bucket, request_id FROM {TABLE} "
-    "WHERE has_edge AND hasAny(gateway_request_ids, {gateway_ids:Array(String)})"
+    f"SELECT bucket, request_id FROM {TABLE} WHERE bucket BETWEEN toDateTime({{first:UInt32}}, 'UTC') "  # noqa: S608
+    f"AND toDateTime({{last:UInt32}}, 'UTC') AND {_OWNS}"
 )
-"""Rows with an edge record that share an id with an orphan; each part goes through its own index."""
+"""Rows near some orphans that hold one of their attempts beside an edge record."""

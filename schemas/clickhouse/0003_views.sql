@@ -1,52 +1,103 @@
--- What readers see: the newest version of each lineage, its attempts and tries one a row, events and dead letters.
-CREATE VIEW IF NOT EXISTS lineage AS
+-- What to query. Superseded versions and tombstones are hidden; names are those of the JSON document,
+-- times are UTC, durations milliseconds, zero and the empty string mean "unknown" unless a column is Nullable.
+CREATE OR REPLACE VIEW lineage AS
 SELECT
-    bucket, request_id, rec_id, trace_id, trace_id_source, start_time, end_time, duration_ms,
-    outcome, `match`, missing, final, method, scheme, host, path, query, http_version, status, user_agent,
-    client_ip, client_port, request_bytes, response_bytes, service, route,
-    `identity.kind` AS identity_kind, `identity.consumer_id` AS consumer_id,
-    `identity.consumer_name` AS consumer_name, `identity.custom_id` AS custom_id,
-    `identity.credential_id` AS credential_id, `identity.subject` AS subject, `identity.proof` AS identity_proof,
-    `verdict.domain` AS verdict_domain, `verdict.code` AS verdict_code, `verdict.text` AS verdict_text,
-    flags, delivered, length(`attempts.attempt_id`) AS attempt_count, length(`tries.attempt`) AS try_count,
-    has_edge, `edge.node` AS edge_node, `edge.pid` AS edge_pid, `edge.log_counter` AS edge_log_counter,
-    `edge.frontend` AS edge_frontend, `edge.backend` AS edge_backend, `edge.server` AS edge_server,
-    `edge.termination` AS edge_termination, `edge.retries` AS edge_retries, `edge.pool` AS edge_pool,
-    `edge.timers.TR` AS timer_TR, `edge.timers.Tw` AS timer_Tw, `edge.timers.Tc` AS timer_Tc,
-    `edge.timers.Tr` AS timer_Tr, `edge.timers.Td` AS timer_Td, `edge.timers.Ta` AS timer_Ta,
-    `edge.tls.version` AS tls_version, `edge.tls.cipher` AS tls_cipher, `edge.tls.sni` AS tls_sni,
-    `attempts.latencies.kong`[shown] AS gateway_ms, `attempts.latencies.proxy`[shown] AS upstream_ms,
-    clock_offset_ms, rev
-FROM lineage_versions FINAL
-WHERE has_edge OR NOT (bucket, request_id) IN (
-    SELECT bucket, request_id FROM lineage_versions FINAL WHERE has_edge AND length(`attempts.attempt_id`) > 0
-);
+    request_id, trace_id, trace_id_source, start_time, end_time, duration_ms, outcome, match, missing,
+    final, method, scheme, host, path, query, http_version, status, user_agent, client_ip, client_port,
+    request_bytes, response_bytes, service, route, `edge.offset`, `edge.start_time`,
+    `edge.gateway_request_id`, `edge.traceparent`, `edge.request_start_time`, `edge.end_time`,
+    `edge.node`, `edge.pid`, `edge.log_counter`, `edge.frontend`, `edge.backend`, `edge.server`,
+    `edge.server_ip`, `edge.server_port`, `edge.client_ip`, `edge.client_port`, `edge.timers.TR`,
+    `edge.timers.Tw`, `edge.timers.Tc`, `edge.timers.Tr`, `edge.timers.Td`, `edge.timers.Ta`,
+    `edge.timers.Th`, `edge.timers.Ti`, `edge.status`, `edge.termination`, `edge.retries`,
+    `edge.redispatched`, `edge.request_bytes`, `edge.response_bytes`, `edge.method`, `edge.scheme`,
+    `edge.host`, `edge.path`, `edge.query`, `edge.http_version`, `edge.user_agent`, `edge.tls.version`,
+    `edge.tls.cipher`, `edge.tls.sni`, `edge.tls.client_verify`, `edge.tls.client_dn`,
+    `edge.claimed.request_id`, `edge.claimed.traceparent`, `edge.pool`, `edge.error`, `edge.flags`,
+    `attempts.attempt_id`, `attempts.offset`, `attempts.request_ids`, `attempts.started_at`,
+    `attempts.gateway_request_id`, `attempts.correlation_id`, `attempts.trace_id`,
+    `attempts.traceparent`, `attempts.request_start_time`, `attempts.node`, `attempts.latencies.kong`,
+    `attempts.latencies.proxy`, `attempts.latencies.receive`, `attempts.latencies.request`,
+    `attempts.status`, `attempts.source`, `attempts.method`, `attempts.scheme`, `attempts.host`,
+    `attempts.path`, `attempts.query`, `attempts.user_agent`, `attempts.upstream_uri`,
+    `attempts.upstream_status`, `attempts.request_bytes`, `attempts.response_bytes`,
+    `attempts.client_ip`, `attempts.service`, `attempts.service_id`, `attempts.route`,
+    `attempts.route_id`, `attempts.workspace`, `attempts.consumer_id`, `attempts.consumer_name`,
+    `attempts.custom_id`, `attempts.credential_id`, `attempts.anonymous`, `attempts.claim_subject`,
+    `attempts.tls.version`, `attempts.tls.cipher`, `attempts.flags`, `tries.attempt`, `tries.ip`,
+    `tries.port`, `tries.state`, `tries.code`, `tries.started_at`, `tries.balancer_ms`, `identity.kind`,
+    `identity.consumer_id`, `identity.consumer_name`, `identity.custom_id`, `identity.credential_id`,
+    `identity.subject`, `identity.proof`, `verdict.domain`, `verdict.code`, `verdict.text`, flags,
+    clock_offset_ms, delivered, bucket, rec_id, rev, request_ids, gateway_request_ids, has_edge
+FROM lineage_versions FINAL;
 
-CREATE VIEW IF NOT EXISTS attempts AS
+-- One row an attempt, counted from 0, oldest first. `delivered` says whether the client got its answer: not that
+-- of another attempt, nor one that the edge made itself; NULL where that is not known.
+CREATE OR REPLACE VIEW attempts AS
 SELECT
-    bucket, request_id, rec_id, trace_id, outcome, final, start_time, number,
-    `identity.consumer_name` AS consumer_name,
-    isNotNull(delivered) AND assumeNotNull(delivered) = number AS is_delivered,
-    `attempts.gateway_request_id`[number + 1] AS gateway_request_id, `attempts.node`[number + 1] AS node,
-    `attempts.started_at`[number + 1] AS started_at, `attempts.status`[number + 1] AS status,
-    `attempts.source`[number + 1] AS source, `attempts.service`[number + 1] AS service,
-    `attempts.route`[number + 1] AS route, `attempts.workspace`[number + 1] AS workspace,
-    `attempts.latencies.kong`[number + 1] AS kong_ms, `attempts.latencies.proxy`[number + 1] AS proxy_ms,
-    `attempts.latencies.receive`[number + 1] AS receive_ms, `attempts.latencies.request`[number + 1] AS request_ms,
-    `attempts.upstream_uri`[number + 1] AS upstream_uri, `attempts.upstream_status`[number + 1] AS upstream_status
+    request_id, trace_id, bucket, rec_id, outcome, match, final, a_number - 1 AS attempt,
+    multiIf(
+        isNotNull(delivered), CAST(a_number - 1 = delivered, 'Nullable(Bool)'),
+        NOT has_edge, NULL,
+        `edge.gateway_request_id` != '' OR substring(`edge.termination`, 2, 1) IN ('H', 'C'), false,
+        NULL
+    ) AS delivered,
+    a_attempt_id AS attempt_id, a_offset AS offset, a_request_ids AS request_ids,
+    a_started_at AS started_at, a_gateway_request_id AS gateway_request_id,
+    a_correlation_id AS correlation_id, a_trace_id AS logged_trace_id, a_traceparent AS traceparent,
+    a_request_start_time AS request_start_time, a_node AS node, a_latencies_request AS duration_ms,
+    a_latencies_kong AS `latencies.kong`, a_latencies_proxy AS `latencies.proxy`,
+    a_latencies_receive AS `latencies.receive`, a_latencies_request AS `latencies.request`,
+    a_status AS status, a_source AS source, a_method AS method, a_scheme AS scheme, a_host AS host,
+    a_path AS path, a_query AS query, a_user_agent AS user_agent, a_upstream_uri AS upstream_uri,
+    a_upstream_status AS upstream_status, a_request_bytes AS request_bytes,
+    a_response_bytes AS response_bytes, a_client_ip AS client_ip, a_service AS service,
+    a_service_id AS service_id, a_route AS route, a_route_id AS route_id, a_workspace AS workspace,
+    a_consumer_id AS consumer_id, a_consumer_name AS consumer_name, a_custom_id AS custom_id,
+    a_credential_id AS credential_id, a_anonymous AS anonymous, a_claim_subject AS claim_subject,
+    a_tls_version AS `tls.version`, a_tls_cipher AS `tls.cipher`, a_flags AS flags
 FROM lineage_versions FINAL
-ARRAY JOIN range(length(`attempts.attempt_id`)) AS number;
+ARRAY JOIN
+    arrayEnumerate(`attempts.attempt_id`) AS a_number,
+    `attempts.attempt_id` AS a_attempt_id, `attempts.offset` AS a_offset,
+    `attempts.request_ids` AS a_request_ids, `attempts.started_at` AS a_started_at,
+    `attempts.gateway_request_id` AS a_gateway_request_id, `attempts.correlation_id` AS a_correlation_id,
+    `attempts.trace_id` AS a_trace_id, `attempts.traceparent` AS a_traceparent,
+    `attempts.request_start_time` AS a_request_start_time, `attempts.node` AS a_node,
+    `attempts.latencies.kong` AS a_latencies_kong, `attempts.latencies.proxy` AS a_latencies_proxy,
+    `attempts.latencies.receive` AS a_latencies_receive,
+    `attempts.latencies.request` AS a_latencies_request, `attempts.status` AS a_status,
+    `attempts.source` AS a_source, `attempts.method` AS a_method, `attempts.scheme` AS a_scheme,
+    `attempts.host` AS a_host, `attempts.path` AS a_path, `attempts.query` AS a_query,
+    `attempts.user_agent` AS a_user_agent, `attempts.upstream_uri` AS a_upstream_uri,
+    `attempts.upstream_status` AS a_upstream_status, `attempts.request_bytes` AS a_request_bytes,
+    `attempts.response_bytes` AS a_response_bytes, `attempts.client_ip` AS a_client_ip,
+    `attempts.service` AS a_service, `attempts.service_id` AS a_service_id, `attempts.route` AS a_route,
+    `attempts.route_id` AS a_route_id, `attempts.workspace` AS a_workspace,
+    `attempts.consumer_id` AS a_consumer_id, `attempts.consumer_name` AS a_consumer_name,
+    `attempts.custom_id` AS a_custom_id, `attempts.credential_id` AS a_credential_id,
+    `attempts.anonymous` AS a_anonymous, `attempts.claim_subject` AS a_claim_subject,
+    `attempts.tls.version` AS a_tls_version, `attempts.tls.cipher` AS a_tls_cipher,
+    `attempts.flags` AS a_flags;
 
-CREATE VIEW IF NOT EXISTS tries AS
+-- One row a try of Kong's balancer, counted from 0 within its attempt.
+CREATE OR REPLACE VIEW tries AS
 SELECT
-    bucket, request_id, rec_id, trace_id, start_time, tries.attempt AS attempt,
-    `attempts.gateway_request_id`[tries.attempt + 1] AS gateway_request_id,
-    `attempts.service`[tries.attempt + 1] AS service,
-    tries.ip AS ip, tries.port AS port, tries.state AS state, tries.code AS code,
-    tries.started_at AS started_at, tries.balancer_ms AS balancer_ms
+    request_id, trace_id, bucket, rec_id, t_attempt AS attempt, t_number - 1 AS try,
+    `attempts.gateway_request_id`[t_attempt + 1] AS gateway_request_id,
+    `attempts.service`[t_attempt + 1] AS service, `attempts.route`[t_attempt + 1] AS route,
+    t_ip AS ip, t_port AS port, t_state AS state, t_code AS code, t_started_at AS started_at,
+    t_balancer_ms AS balancer_ms
 FROM lineage_versions FINAL
-ARRAY JOIN tries.attempt, tries.ip, tries.port, tries.state, tries.code, tries.started_at, tries.balancer_ms;
+ARRAY JOIN
+    `tries.attempt` AS t_attempt, arrayEnumerateUniq(`tries.attempt`) AS t_number, `tries.ip` AS t_ip,
+    `tries.port` AS t_port, `tries.state` AS t_state, `tries.code` AS t_code,
+    `tries.started_at` AS t_started_at, `tries.balancer_ms` AS t_balancer_ms;
 
-CREATE VIEW IF NOT EXISTS edge_events AS SELECT * FROM edge_event_versions FINAL;
+CREATE OR REPLACE VIEW edge_events AS
+SELECT offset, arrival_time, time, kind, node, pid, severity, proxy, server, client_ip, count, text
+FROM edge_event_versions FINAL;
 
-CREATE VIEW IF NOT EXISTS dead_letters AS SELECT * FROM dead_letter_versions FINAL;
+CREATE OR REPLACE VIEW dead_letters AS
+SELECT offset, source, arrival_time, peer, reason, detail, body, fingerprint, size
+FROM dead_letter_versions FINAL;

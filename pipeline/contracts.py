@@ -103,8 +103,12 @@ class LookupKey(NamedTuple):
 class Store(Protocol):
     """Where lineages rest. One writer at a time."""
 
-    async def write(self, batch: Batch) -> None:
+    async def write(self, batch: Batch) -> Sequence[DeadLetter]:
         """Make a batch durable, on return or not at all; the same batch twice gives the same rows once.
+
+        Returns:
+            Dead letters that were stored instead of rows which the store will never take for what they
+            hold; nearly always none.
 
         Raises:
             StoreUnavailable: It may pass later; nothing may be committed.
@@ -112,7 +116,7 @@ class Store(Protocol):
         ...
 
     async def find_stored(self, keys: Sequence[LookupKey]) -> list[Lineage]:
-        """Give every live row that shares a request id, a gateway request id or its name with any of the keys.
+        """Give every live row that shares a request id, gateway request id or name with any of the keys.
 
         Raises:
             StoreUnavailable: The answer is unknown; nothing may be written for these keys.

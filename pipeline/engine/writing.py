@@ -17,7 +17,7 @@ from pipeline.errors import StoreUnavailable
 from pipeline.join.group import Group
 from pipeline.join.offsets import OffsetTracker
 from pipeline.join.settle import Settled, settle
-from pipeline.model import Lineage, Outcome, OutcomeKind, Source
+from pipeline.model import DeadLetter, Lineage, Outcome, OutcomeKind, Source
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -51,7 +51,8 @@ class WriteStage:
         outcomes += [(dead.offset, _dead_letter(dead.source, dead.reason)) for dead in draft.dead_letters]
         if lineages or draft.events or draft.dead_letters:
             batch = Batch(lineages, draft.events, draft.dead_letters)
-            await self._insist(lambda: self._store.write(batch))
+            refused = await self._insist(lambda: self._store.write(batch))
+            outcomes = _corrected(outcomes, refused)
             self._count(lineages)
         await self._commit(outcomes)
         self.is_idle = True
@@ -163,6 +164,16 @@ def _tombstones_last(lineage: Lineage) -> bool:
 
 
 _EVENTS = (Outcome(Source.HAPROXY, OutcomeKind.EVENT), Outcome(Source.KONG, OutcomeKind.EVENT))
+
+
+def _corrected(
+    outcomes: list[tuple[int, Outcome]], refused: Sequence[DeadLetter]
+) -> list[tuple[int, Outcome]]:
+    """Say of records in rows that the store refused that they became dead letters."""
+    if not refused:
+        return outcomes
+    instead = {dead.offset: _dead_letter(dead.source, dead.reason) for dead in refused}
+    return [(offset, instead.get(offset, outcome)) for offset, outcome in outcomes]
 
 
 def _dead_letter(source: Source, reason: str) -> Outcome:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from clickhouse_connect.driver import Client
+import chdb
 
 from pipeline.contracts import Batch, LookupKey
 from pipeline.errors import ConfigError
@@ -26,6 +26,7 @@ from pipeline.sinks.bisect import put_bisecting
 from pipeline.sinks.refused import dead_letters_of
 from pipeline.store import lookup, schema
 from pipeline.store.connection import Connection, Refused, answering, connect
+from pipeline.store.counts import OUTCOMES, Counts, count_lineages
 from pipeline.store.dsn import Dsn, EmbeddedDsn, parse_dsn
 from pipeline.store.held import Held, read_held
 from pipeline.store.rows import encode_lineages
@@ -92,16 +93,8 @@ class ClickHouseSink:
         self._thread = thread
         self._held = held
 
-    async def write(self, batch: Batch) -> None:
-        """Make a batch durable. Rows that the store will never take become dead letters.
-
-        Raises:
-            StoreUnavailable: It may pass later; nothing may be committed.
-        """
-        await self.write_reporting(batch)
-
-    async def write_reporting(self, batch: Batch) -> list[DeadLetter]:
-        """Do the same, and give the dead letters that were made of refused rows.
+    async def write(self, batch: Batch) -> list[DeadLetter]:
+        """Make a batch durable; gives the dead letters that were made of rows the store will never take.
 
         Raises:
             StoreUnavailable: It may pass later; nothing may be committed.
@@ -120,9 +113,31 @@ class ClickHouseSink:
         """Whether rows that were there when the store was opened may be near this bucket."""
         return self._held.near(bucket_s)
 
-    def open_client(self) -> Client:
-        """Open another client on the same store; its owner closes it."""
-        return connect(self._dsn).client
+    async def count(self, first_bucket_s: int | None, last_bucket_s: int | None) -> Counts:
+        """Count the live lineages between two buckets; none where there are no buckets.
+
+        Raises:
+            StoreUnavailable: It did not answer.
+        """
+        if first_bucket_s is None or last_bucket_s is None:
+            return Counts(dict.fromkeys(OUTCOMES, 0), 0)
+        first, last = first_bucket_s, last_bucket_s
+
+        def count() -> Counts:
+            with answering():
+                return count_lineages(self._connection.client, first, last)
+
+        return await self._thread.run(count)
+
+    def open_handle(self) -> Any:  # noqa: ANN401 -- chdb ships no types
+        """Give a new raw handle on the embedded engine, for the read door; from any thread.
+
+        Raises:
+            ConfigError: The store is a server: ask it directly.
+        """
+        if not isinstance(self._dsn, EmbeddedDsn):
+            raise ConfigError(f"{self._dsn.shown} is a server: it has doors of its own")
+        return chdb.connect(str(self._dsn.directory))  # type: ignore[no-untyped-call] # chdb ships no types
 
     async def describe(self) -> dict[str, Any]:
         """Give where the store is, its version, its rows (superseded ones too), bytes and range of buckets.

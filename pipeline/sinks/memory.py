@@ -18,8 +18,8 @@ class MemoryStore:
         self._events: dict[int, EdgeEvent] = {}
         self._dead_letters: dict[int, DeadLetter] = {}
 
-    async def write(self, batch: Batch) -> None:
-        """Keep a batch."""
+    async def write(self, batch: Batch) -> list[DeadLetter]:
+        """Keep a batch; nothing is ever refused."""
         for row in batch.lineages:
             key = StoreKey(row.bucket_s, row.request_id, row.rec_id)
             before = self._rows.get(key)
@@ -27,6 +27,7 @@ class MemoryStore:
                 self._rows[key] = row
         self._events |= {event.offset: event for event in batch.events}
         self._dead_letters |= {dead.offset: dead for dead in batch.dead_letters}
+        return []
 
     async def find_stored(self, keys: Sequence[LookupKey]) -> list[Lineage]:
         """Give every live row that shares an id with any of the keys."""

@@ -32,8 +32,9 @@ def bound_socket(address: str, kind: socket.SocketKind, setting: str) -> socket.
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise ConfigError(f"{setting}: cannot resolve {address}: {error.strerror}") from error
-    family, _, _, _, target = min(found, key=lambda candidate: candidate[0] != socket.AF_INET)
-    bound = socket.socket(family, kind)
+    family, _, protocol, _, target = min(found, key=lambda candidate: candidate[0] != socket.AF_INET)
+    # asyncio sets TCP_NODELAY only on a socket that says it speaks TCP; without it an answer waits 40 ms.
+    bound = socket.socket(family, kind, protocol)
     try:
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.bus.journal import open_journal
 from pipeline.clock import Clock, SystemClock
-from pipeline.config import Config
+from pipeline.config import Config, DoorConfig
 from pipeline.contracts import Bus, Store
 from pipeline.data_dir import announced, load_key, make_private
 from pipeline.engine import Engine, EngineLimits, EngineThread
@@ -122,8 +123,7 @@ async def _open_doors(
     """Start the HTTP listeners: the read door, then `/ingest/kong` with health and metrics."""
     addresses = {}
     if config.door.listen and config.store_dsn.startswith("chdb://"):
-        door = HttpServer(door_app(store.open_handle, config.door), config.door.listen)
-        addresses["read_url"] = f"http://{(await stack.enter_async_context(door)).address}"
+        addresses["read_url"] = await _open_read_door(config.door, stack, store)
     metrics = stack.enter_context(exported_metrics(observed.samples))
 
     async def status() -> dict[str, Any]:
@@ -138,9 +138,21 @@ async def _open_doors(
     health = health_app(status=status, unready=unready, metrics=metrics)
     kong = config.sources.kong
     ingest = IngestApp(kong, observed.bus, observed.clock, stats, fallback=health)
-    server = await stack.enter_async_context(HttpServer(ingest, kong.listen, tls=kong.tls))
+    server = await stack.enter_async_context(
+        HttpServer(ingest, kong.listen, tls=kong.tls, setting="sources.kong.listen")
+    )
     scheme = "https" if kong.tls else "http"
     return addresses | {"ingest_url": f"{scheme}://{server.address}"}
+
+
+async def _open_read_door(config: DoorConfig, stack: AsyncExitStack, store: ClickHouseSink) -> str:
+    """Start the read door; gives its URL, which `server.json` keeps for this process's own reading commands."""
+    password = secrets.token_urlsafe(24) if config.accounts else None
+    app = door_app(store.open_handle, config, own_password=password)
+    door = HttpServer(app, config.listen, tls=config.tls, setting="door.listen")
+    address = (await stack.enter_async_context(door)).address
+    login = f"hoptrail:{password}@" if password else ""
+    return f"{'https' if config.tls else 'http'}://{login}{address}"
 
 
 async def _listen_to_syslog(

@@ -39,11 +39,11 @@ def _say_more(branch: Tree, count: int, what: str) -> None:
 
 
 def _attempt(number: int, attempt: Document, node_width: int, document: Document) -> Group:
-    line = Text(f"attempt {number}", style="bold magenta")
-    line.append(f"  {printable(attempt['node'] or '?', 24):{node_width}}  ", style="default")
+    line = Text().append(f"attempt {number}", style="bold magenta")
+    line.append(f"  {printable(attempt['node'] or '?', 24):{node_width}}  ")
     line.append(f"{attempt['status'] or '-':>3}", style=status_style(attempt["status"]))
-    line.append(f" by {printable(attempt['source'] or '?', 12):8}", style="default")
-    line.append(f"{duration(attempt['duration_ms']):>9}  ", style="default")
+    line.append(f" by {printable(attempt['source'] or '?', 12):8}")
+    line.append(f"{duration(attempt['duration_ms']):>9}  ")
     line.append(*_fate(attempt["delivered"]))
     return Group(Hanging(line), *(Hanging(Text(text, "dim")) for text in _details(attempt, document)))
 

@@ -30,8 +30,8 @@ def facts(document: Document) -> Iterator[Hanging]:
         words = f"the gateway's is {duration(abs(document['clock_offset_ms']))} {side} the edge's"
         yield Hanging(Text(words), "clocks", _INDENT)
     for place, flag in enumerate(document["flags"]):
-        line = Text(f"{flag}: ", style="yellow")
-        line.append(FLAGS.get(flag, "a flag that this version does not know"), style="default")
+        line = Text().append(f"{flag}: ", style="yellow")
+        line.append(FLAGS.get(flag, "a flag that this version does not know"))
         yield Hanging(line, "" if place else "flags", _INDENT)
 
 
@@ -43,7 +43,7 @@ def _identity(identity: Document) -> Text:
     line = Text(printable(f"{identity['kind']} {name}".strip(), 200))
     line.stylize("bold green" if identity["proof"] else "yellow")
     proof = f", proven by {identity['proof']}" if identity["proof"] else ": nothing proves who it was"
-    line.append(proof, style="default")
+    line.append(proof)
     known = (
         ("custom id", identity["custom_id"]),
         ("subject", identity["subject"]),

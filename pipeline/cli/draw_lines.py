@@ -26,10 +26,12 @@ class Hanging:
         width = max(20, options.max_width - self._indent)
         for place, line in enumerate(self._text.wrap(console, width, overflow="fold")):
             line.rstrip()
-            head = self._label.copy() if self._label and place == 0 else Text()
+            head = Text()
+            if self._label and place == 0:
+                head.append_text(self._label)
             if place or self._label is not None:
                 head.append(" " * max(0, self._indent - head.cell_len))
-            yield head + line
+            yield head.append_text(line)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Take the whole width, so that a tree does not squeeze it."""

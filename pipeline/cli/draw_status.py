@@ -39,11 +39,11 @@ def _headline(document: Document) -> Text:
     if "running" not in document:
         return Text("a store, without the process that fills it", style="bold")
     if not document["running"]:
-        line = Text("not running", style="bold yellow")
-        line.append(f"; what {printable(document['data_dir'])} holds:", style="default")
+        line = Text().append("not running", style="bold yellow")
+        line.append(f"; what {printable(document['data_dir'])} holds:")
         return line
-    line = Text(f"hoptrail {document['version']} runs", style="bold green")
-    line.append(f" as process {document['pid']}, ", style="default")
+    line = Text().append(f"hoptrail {document['version']} runs", style="bold green")
+    line.append(f" as process {document['pid']}, ")
     lag_s = document["lag_s"]
     words = "reading is up to date" if lag_s == 0 else f"{duration(lag_s * 1000)} behind"
     line.append(words, style="default" if lag_s < _LATE_S else "bold red")
@@ -100,8 +100,8 @@ def _join(join: Document) -> Text:
 
 
 def _bus(bus: Document) -> Text:
-    line = Text(f"{bus['fill']:.1%} full", style="bold red" if bus["fill"] >= _FULL_ENOUGH else "")
-    line.append(f"; records not committed: {bus['end'] - bus['committed']:,}", style="default")
+    line = Text().append(f"{bus['fill']:.1%} full", style="bold red" if bus["fill"] >= _FULL_ENOUGH else "")
+    line.append(f"; records not committed: {bus['end'] - bus['committed']:,}")
     return line
 
 
@@ -118,7 +118,7 @@ def _store(store: Document) -> Text:
         return Text(printable(store["error"]), style="red")
     counts = store["rows"]
     rows = ", ".join(f"{words} {counts[name]:,}" for name, words in _TABLES.items() if name in counts)
-    line = Text(printable(f"{store['place']}: {rows or 'no rows'}; {size(store['bytes'])}"))
+    line = Text(printable(f"{store['dsn']}: {rows or 'no rows'}; {size(store['bytes_on_disk'])}"))
     if store["first_bucket"] is not None:
         line.append(f"; from {moment(store['first_bucket'])} to {moment(store['last_bucket'])} UTC")
     errors = store.get("write_errors", 0)

@@ -73,12 +73,12 @@ def _why(row: Row) -> Text:
     """Say in a word what is worth knowing: a missing half, a conflict, a verdict; and how many attempts."""
     verdict: dict[str, Any] = row["verdict"]
     if row["match"] == "conflict":
-        line = Text("conflict", style="bold red")
+        line = Text().append("conflict", style="bold red")
     elif row["missing"] is not None and verdict["domain"] in {"ok", "unknown"}:
-        line = Text(row["missing"], style="yellow")
+        line = Text().append(row["missing"], style="yellow")
     else:
         style = verdict_style(verdict["domain"]) if verdict["code"] != "ok" else "dim"
-        line = Text(printable(verdict["code"], 40), style=style)
+        line = Text().append(printable(verdict["code"], 40), style=style)
     if len(row["attempts"]) > 1:
         line.append(f" x{len(row['attempts'])}", style="bold yellow")
     return line

@@ -33,23 +33,23 @@ def hop_tree(document: Document) -> Tree:
 
 
 def _missing(document: Document) -> Hanging:
-    text = Text(missing_words(document["outcome"], document["missing"]), style="yellow")
+    text = Text().append(missing_words(document["outcome"], document["missing"]), style="yellow")
     text.append(f" ({document['missing']})", style="dim")
     return Hanging(text, indent=0)
 
 
 def _way(document: Document, edge: Document) -> Text:
     """Say which way a request took: node, client, frontend, backend, server."""
-    line = Text("edge ", style="bold blue")
+    line = Text().append("edge ", style="bold blue")
     line.append(printable(edge["node"] or "", 80), style="bold default")
     client, port = document["client_ip"] or "?", document["client_port"]
     if port is not None:
         client = f"[{client}]:{port}" if ":" in client else f"{client}:{port}"
-    line.append(f"  {client}", style="default")
+    line.append(f"  {client}")
     hops = [edge["frontend"], edge["backend"] if edge["backend"] != edge["frontend"] else None]
     way = "".join(f" → {printable(hop, 80)}" for hop in hops if hop)
     way += f"/{printable(edge['server'], 80)}" if edge["server"] else ""
-    line.append(way, style="default")
+    line.append(way)
     return line
 
 
@@ -61,7 +61,7 @@ def _details(document: Document, edge: Document) -> Iterator[Hanging]:
     if edge["termination"]:
         words = (edge["termination_text"] or "a state that HAProxy's manual does not know").rstrip(".")
         label = Text(printable(edge["termination"], 8), "bold red" if edge["termination"][:2] != "--" else "")
-        yield Hanging(Text(words), Text("     ") + label, 11)
+        yield Hanging(Text(words), Text("     ").append_text(label), 11)
     if edge["error"]:
         yield Hanging(Text(printable(f"error {edge['error']}", _LONGEST), "red"), Text(), 5)
     captured = edge["gateway_request_id"]
@@ -71,7 +71,7 @@ def _details(document: Document, edge: Document) -> Iterator[Hanging]:
     claimed = edge["claimed"]
     for name, value in (("request id", claimed["request_id"]), ("traceparent", claimed["traceparent"])):
         if value:
-            text = Text(f"the client claimed the {name} {printable(value, 120)}", "yellow")
+            text = Text().append(f"the client claimed the {name} {printable(value, 120)}", style="yellow")
             yield Hanging(text, Text(), 5)
 
 

@@ -37,8 +37,8 @@ class Waterfall:
         """Draw no bars."""
         for phase in self._phases:
             style = HOP_STYLES.get(phase["hop"], "white")
-            line = Text(f"{phase['name'].replace('_', ' '):{_NAME}}", style=style, no_wrap=True)
-            line.append(f"{duration(phase['duration_ms']):>{_TIME}}", style="default")
+            line = Text(no_wrap=True).append(f"{phase['name'].replace('_', ' '):{_NAME}}", style=style)
+            line.append(f"{duration(phase['duration_ms']):>{_TIME}}")
             yield line
 
     def lines(self, cells: int) -> Iterator[Text]:

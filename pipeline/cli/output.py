@@ -209,7 +209,8 @@ def _line(cells: Sequence[Text], columns: Sequence[Column], widths: Sequence[int
         if is_cut:
             cell.truncate(width, overflow="ellipsis")
         padding = Text(" " * max(0, width - cell.cell_len))
-        line.append_text(padding + cell if column.right else cell + padding)
+        for part in (padding, cell) if column.right else (cell, padding):
+            line.append_text(part)
         line.append(" " * _GAP)
     line.rstrip()
     return line

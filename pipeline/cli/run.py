@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,10 @@ from pipeline.config import Config, load_config
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file.", envvar="HOPTRAIL_CONFIG", dir_okay=False)
 ]
+
+
+_LOGIN = re.compile(r"//[^/@]*@")
+"""Our own commands' password for the read door is in `server.json` alone."""
 
 
 def register(app: typer.Typer) -> None:
@@ -66,5 +71,5 @@ async def _serve(config: Config) -> bool:
 
 def _say_ready(addresses: dict[str, str]) -> None:
     for name, address in addresses.items():
-        typer.echo(f"{name:12} {address}", err=True)
+        typer.echo(f"{name:12} {_LOGIN.sub('//', address)}", err=True)
     typer.echo("ready", err=True)

@@ -20,6 +20,9 @@ def to_dead_letter(
     redactor: Redactor,
 ) -> DeadLetter:
     """Keep the record redacted, with the reason and a keyed fingerprint of its exact bytes."""
+    letter: DeadLetter | None = getattr(error, "letter", None)
+    if letter is not None:  # written before the record came onto the bus
+        return letter
     return DeadLetter(
         offset=offset,
         source=source,

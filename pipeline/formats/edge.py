@@ -1,7 +1,7 @@
-"""From the items of a log-format to an edge record; shared by every text format.
+"""From the values of a log line to an edge record; shared by every format but the recommended JSON line.
 
-An item is named by its alias (`ci`, `tr`, `TR`, `ST`, …, manual 8.2.6) or, for what only expressions give,
-by a word of `log_format.EXPRESSIONS`. Values are as logged; `-` is "none".
+A value is named by its alias (`ci`, `tr`, `TR`, `ST`, …, manual 8.2.6) or, for what only expressions give, by a
+word of `log_format.items.WORDS`. Values are as logged; `-` is "none".
 """
 
 from __future__ import annotations
@@ -12,106 +12,154 @@ from pipeline.errors import MalformedLine
 from pipeline.formats import flags as flag
 from pipeline.formats.envelope import Envelope
 from pipeline.formats.redact import Redactor
-from pipeline.formats.request_line import RequestLine, http_version, parse_request_line
-from pipeline.formats.text import LONGEST_FIELD, has_control, identity_hash, whole_number
+from pipeline.formats.request_line import (
+    RequestLine,
+    http_version,
+    parse_request_line,
+    split_target,
+    unescape,
+)
+from pipeline.formats.text import (
+    LARGEST_COUNT,
+    LARGEST_PID,
+    LARGEST_PORT,
+    LARGEST_STATUS,
+    LONGEST_FIELD,
+    has_control,
+    identity_hash,
+    whole_number,
+)
 from pipeline.formats.times import Dates, epoch_us
+from pipeline.formats.zone_watch import ZoneWatch
 from pipeline.model import EdgeRecord, Timers
 
-_TIMERS = ("TR", "Tw", "Tc", "Tr", "Td", "Ta", "Th", "Ti")
-_NO_REQUEST = RequestLine(None, None, None, None, None, None, is_whole=True)
+Values = Mapping[str, str | None]
 _BAD_REQUEST = "<BADREQ>"
+_NO_REQUEST = RequestLine(None, None, None, None, None, None, is_whole=True)
+_IDENTITY = ("ID", "H", "pid", "rt", "ci", "cp", "tr", "t", "T", "Ts", "ms", "trg")
+_LONGEST_SHORT = 256
 
 
 class EdgeBuilder:
-    """Makes edge records of items."""
+    """Makes edge records of values."""
 
     def __init__(self, redactor: Redactor, dates: Dates) -> None:
         self._redactor = redactor
         self._dates = dates
+        self.zone_watch = ZoneWatch(dates.time_zone)
 
     def build(
-        self, items: Mapping[str, str | None], envelope: Envelope, *, offset: int, peer: str, flags: set[str]
+        self, values: Values, envelope: Envelope, *, offset: int, arrival_ns: int, peer: str, flags: set[str]
     ) -> EdgeRecord:
         """Build a record.
 
         Raises:
-            MalformedLine: The items hold no date at all, so that it is no log line of a request.
+            MalformedLine: There is no date at all, so that it is no log line of a request.
         """
-        timers = Timers(*(whole_number(items.get(name)) for name in _TIMERS))
-        start_us = self._start_us(items, timers, envelope)
-        if start_us is None:
-            raise MalformedLine("no_date", "none of %t, %tr, %Ts, %trg or a header with a zone")
-        request = self._request(items, flags)
-        client_ip, client_port = _client(items)
-        value = _Values(items)
-        retries = items.get("rc") or ""
-        ta = items.get("Ta") or ""
-        if ta.startswith("+"):
+        get = values.get
+        redactor = self._redactor
+        timers = Timers(
+            whole_number(get("TR")), whole_number(get("Tw")), whole_number(get("Tc")), whole_number(get("Tr")),
+            whole_number(get("Td")), whole_number(get("Ta")), whole_number(get("Th")), whole_number(get("Ti")),
+        )  # fmt: skip
+        start_us = self._start_us(values, timers, envelope, arrival_ns, flags)
+        request = self._request(values, flags)
+        retries, frontend = get("rc") or "", _text(get("ft")) or _text(get("f"))
+        if (get("Ta") or get("B") or "")[:1] == "+":
             flags.add(flag.LOG_ASAP)
-        frontend = value("ft") or value("f")
-        is_tls = (frontend or "").endswith("~")
+        path, user_agent = self._bounded(request.path, flags), self._bounded(_text(get("user_agent")), flags)
+        query = self._bounded(request.query, flags)
+        client = get("ci")
+        tls_version = _text(get("sslv"))
+        is_tls = tls_version is not None or (frontend or "").endswith("~")
         return EdgeRecord(
-            rec_id=self._rec_id(items),
+            rec_id=identity_hash(*[get(name) or "" for name in _IDENTITY]),
             offset=offset,
-            request_id=value("ID") or "",
+            request_id=redactor.identifier((_text(get("ID")) or "")[:_LONGEST_SHORT]),
             start_us=start_us,
-            gateway_request_id=value("kong_rid"),
-            traceparent=value("traceparent"),
-            request_start_us=_time(value("req_us")),
-            end_us=_time(value("end_us")),
-            node=value("H") or envelope.node or peer or None,
-            pid=whole_number(value("pid")) or envelope.pid,
-            log_counter=whole_number(value("lc")),
+            gateway_request_id=_text(get("kong_rid"), _LONGEST_SHORT),
+            traceparent=_text(get("traceparent"), _LONGEST_SHORT),
+            request_start_us=whole_number((get("req_us") or "").removeprefix("t=")),
+            end_us=whole_number(get("end_us")),
+            node=_text(get("H"), _LONGEST_SHORT) or envelope.node or peer or None,
+            pid=whole_number(get("pid"), LARGEST_PID) or envelope.pid,
+            log_counter=whole_number(get("lc")),
             frontend=frontend.removesuffix("~") if frontend else None,
-            backend=value("b"),
-            server=None if items.get("s") == "<NOSRV>" else value("s"),
-            server_ip=value("si"),
-            server_port=whole_number(value("sp")),
-            client_ip=client_ip,
-            client_port=client_port,
+            backend=_text(get("b")),
+            server=None if get("s") == "<NOSRV>" else _text(get("s")),
+            server_ip=_text(get("si")),
+            server_port=whole_number(get("sp"), LARGEST_PORT),
+            client_ip=None if client == "unix" else redactor.address(_text(client)),
+            client_port=None if client == "unix" else whole_number(get("cp"), LARGEST_PORT),
             timers=timers,
-            status=whole_number(items.get("ST")) or None,
-            termination=value("tsc") or items.get("tsc") or items.get("ts"),
-            retries=whole_number(retries) or 0,
-            redispatched=retries.startswith("+"),
-            request_bytes=whole_number(items.get("U")),
-            response_bytes=whole_number(items.get("B")),
+            status=whole_number(get("ST"), LARGEST_STATUS) or None,
+            termination=get("tsc") or get("ts"),
+            retries=whole_number(retries, LARGEST_COUNT) or 0,
+            redispatched=retries[:1] == "+",
+            request_bytes=whole_number(get("U")),
+            response_bytes=whole_number(get("B")),
             method=request.method,
-            scheme=request.scheme or ("https" if is_tls or value("sslv") else "http"),
-            host=self._bounded(value("host") or request.host, flags),
-            path=self._bounded(request.path, flags),
-            query=self._redactor.query(self._bounded(request.query, flags) or "") or None,
+            scheme=request.scheme or ("https" if is_tls else "http"),
+            host=self._cleaned(_text(get("host")) or request.host, flags),
+            path=redactor.path(path) if path else None,
+            query=redactor.query(query) if query else None,
             http_version=request.http_version,
-            user_agent=self._bounded(value("user_agent"), flags),
-            tls_version=value("sslv"),
-            tls_cipher=value("sslc"),
-            tls_sni=value("sni"),
-            tls_client_verify=value("client_verify"),
-            tls_client_dn=value("client_dn"),
-            claimed_request_id=self._bounded(value("claimed_request_id"), flags),
-            claimed_traceparent=self._bounded(value("claimed_traceparent"), flags),
-            pool=value("pool"),
-            error=value("error"),
-            flags=tuple(sorted(flags)),
+            user_agent=redactor.clean(user_agent) if user_agent else None,
+            tls_version=tls_version,
+            tls_cipher=_text(get("sslc")),
+            tls_sni=self._cleaned(_text(get("sni")), flags),
+            tls_client_verify=None if get("cert_used") == "0" else _text(get("client_verify")),
+            tls_client_dn=redactor.user(self._cleaned(_text(get("client_dn")), flags)),
+            claimed_request_id=self._cleaned(_text(get("claimed_request_id")), flags),
+            claimed_traceparent=self._cleaned(_text(get("claimed_traceparent")), flags),
+            pool=_text(get("pool"), _LONGEST_SHORT),
+            error=_text(get("error"), _LONGEST_SHORT),
+            flags=tuple(sorted(flags)) if flags else (),
         )
 
-    def _start_us(self, items: Mapping[str, str | None], timers: Timers, envelope: Envelope) -> int | None:
+    def _start_us(
+        self, values: Values, timers: Timers, envelope: Envelope, arrival_ns: int, flags: set[str]
+    ) -> int:
         """Find the first byte's date: `%tr`, else accept + Th + Ti (manual 8.4), else from the header."""
-        for name in ("tr", "trg", "trl"):
-            if (text := items.get(name)) and (start_us := self._dates.local_us(text)) is not None:
+        text = values.get("tr")
+        if text and (start_us := self._dates.local_us(text)) is not None:
+            if envelope.time and self.zone_watch.is_due() and timers.Ta is not None:
+                self._compare(start_us, timers.Ta, envelope.time)
+            return start_us
+        for name in ("trg", "trl"):
+            if (text := values.get(name)) and (start_us := self._dates.local_us(text)) is not None:
                 return start_us
-        accept_us = epoch_us(f"{items['Ts']}.{items.get('ms') or '0'}") if items.get("Ts") else None
-        for name in ("t", "T", "Tl"):
-            if accept_us is None and (text := items.get(name)):
-                accept_us = self._dates.local_us(text)
-        if accept_us is not None:
-            return accept_us + ((timers.Th or 0) + (timers.Ti or 0)) * 1000
-        if envelope.time_us is not None:
-            return envelope.time_us - (timers.Ta or 0) * 1000
-        return None
+        before_ms = (timers.Th or 0) + (timers.Ti or 0)
+        if (accept_us := self._accept_us(values)) is not None:
+            duration_ms = whole_number(values.get("Tt"))
+            if envelope.time and values.get("t") and duration_ms is not None and self.zone_watch.is_due():
+                self._compare(accept_us, duration_ms, envelope.time)
+            return accept_us + before_ms * 1000
+        if start_us := whole_number(values.get("req_us")):
+            return start_us
+        header_us = self._dates.header_us(envelope.time, arrival_ns // 1000) if envelope.time else None
+        if header_us is None:
+            raise MalformedLine("no_date", "none of %t, %tr, %Ts, %trg and no date in a header")
+        flags.add(flag.HEADER_TIME)
+        return header_us - (timers.Ta or 0) * 1000
 
-    def _request(self, items: Mapping[str, str | None], flags: set[str]) -> RequestLine:
-        line = items.get("r")
+    def _compare(self, start_us: int, duration_ms: int, header: str) -> None:
+        if header[10:11] == "T" and (written_us := self._dates.header_us(header, 0)) is not None:
+            self.zone_watch.look(start_us, duration_ms, written_us)
+
+    def _accept_us(self, values: Values) -> int | None:
+        seconds = values.get("Ts")
+        if seconds and (
+            accept_us := epoch_us(seconds if "." in seconds else f"{seconds}.{values.get('ms') or '0'}")
+        ):
+            return accept_us
+        for name in ("t", "T", "Tl"):
+            if (text := values.get(name)) and (accept_us := self._dates.local_us(text)) is not None:
+                return accept_us
+        return whole_number(values.get("acc_us"))
+
+    def _request(self, values: Values, flags: set[str]) -> RequestLine:
+        line = values.get("r")
         if line:
             if line == _BAD_REQUEST:
                 flags.add(flag.BAD_REQUEST)
@@ -119,15 +167,27 @@ class EdgeBuilder:
             request = parse_request_line(line)
             if not request.is_whole:
                 flags.add(flag.TRUNCATED)
+                query = request.query
+                if query and "=" in query:  # half a credential has no shape to be known by
+                    return request._replace(query=query[: query.rindex("=") + 1])
             return request
-        target = items.get("HU") or (items.get("HP") or items.get("HPO") or "") + (items.get("HQ") or "")
-        if items.get("HM") == _BAD_REQUEST or target == _BAD_REQUEST:
+        method = _text(values.get("HM"))
+        target = _text(values.get("HU")) or _text(values.get("HP")) or _text(values.get("HPO")) or ""
+        if _BAD_REQUEST in {method, target}:
             flags.add(flag.BAD_REQUEST)
             return _NO_REQUEST
-        request = parse_request_line(f"{items.get('HM') or ''} {target}")
-        return request._replace(http_version=http_version((items.get("HV") or "").removeprefix("HTTP/")))
+        query = _text(values.get("HQ"))
+        if query and "?" not in target:
+            target = f"{target}?{query.removeprefix('?')}"
+        version = http_version((values.get("HV") or "").removeprefix("HTTP/"))
+        method = unescape(method) if method else None
+        return RequestLine(method, *split_target(unescape(target)), http_version=version, is_whole=True)
 
-    def _bounded(self, text: str | None, flags: set[str]) -> str | None:
+    def _cleaned(self, text: str | None, flags: set[str]) -> str | None:
+        return self._redactor.identifier(self._bounded(text, flags) or "") or None
+
+    @staticmethod
+    def _bounded(text: str | None, flags: set[str]) -> str | None:
         if text is None:
             return None
         if len(text) > LONGEST_FIELD:
@@ -137,30 +197,6 @@ class EdgeBuilder:
             flags.add(flag.CONTROL_CHARS)
         return text
 
-    @staticmethod
-    def _rec_id(items: Mapping[str, str | None]) -> int:
-        names = ("ID", "H", "pid", "rt", "ci", "cp", "tr", "t", "T", "Ts", "ms", "trg")
-        return identity_hash(*(items.get(name) or "" for name in names))
 
-
-class _Values:
-    """Items with `-` read as None."""
-
-    def __init__(self, items: Mapping[str, str | None]) -> None:
-        self._items = items
-
-    def __call__(self, name: str) -> str | None:
-        text = self._items.get(name)
-        return None if not text or text == "-" else text
-
-
-def _client(items: Mapping[str, str | None]) -> tuple[str | None, int | None]:
-    address, port = items.get("ci"), whole_number(items.get("cp"))
-    if not address or address in {"-", "unix"}:
-        return None, None
-    return address, port
-
-
-def _time(text: str | None) -> int | None:
-    number = whole_number(text)
-    return number if number and number < 1 << 53 else None
+def _text(text: str | None, most: int = LONGEST_FIELD) -> str | None:
+    return None if not text or text == "-" else text[:most] if len(text) > most else text

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+import msgspec
 
 from pipeline.formats.envelope import Envelope
 from pipeline.formats.redact import Redactor
-from pipeline.formats.times import Dates
+from pipeline.formats.times import Dates, epoch_us
 from pipeline.model import EdgeEvent
 
 _LONGEST = 4096
+_WRITTEN_BY_HAPROXY = frozenset(
+    {"events_dropped", "health_check", "server_state", "no_server", "proxy_state", "connection_error", "connection",
+     "tcp_session"}
+)  # fmt: skip
+"""Kinds whose sentences hold nothing that a client wrote."""
 
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("events_dropped", re.compile(r"(?P<count>\d{1,15}) events? dropped")),
@@ -67,9 +75,7 @@ class EventLines:
         self._redactor = redactor
         self._dates = dates
 
-    def parse(
-        self, envelope: Envelope, *, offset: int, arrival_ns: int, has_header: bool
-    ) -> EdgeEvent | None:
+    def parse(self, envelope: Envelope, *, offset: int, arrival_ns: int) -> EdgeEvent | None:
         """Give the event; None where the line is of no kind that HAProxy is known to write.
 
         A line that came with a syslog header and is plain words is kept as `other`: HAProxy's sentences
@@ -79,30 +85,51 @@ class EventLines:
         for kind, pattern in _KINDS:
             if found := pattern.match(message):
                 return self._event(kind, found.groupdict(), envelope, offset, arrival_ns)
-        if has_header and envelope.pid is not None and _is_sentence(message):
+        if envelope.has_header and envelope.pid is not None and _is_sentence(message):
             return self._event("other", {}, envelope, offset, arrival_ns)
         return None
 
-    def _event(
-        self, kind: str, parts: dict[str, str | None], envelope: Envelope, offset: int, arrival_ns: int
+    def of_values(
+        self, kind: str, values: Mapping[str, str | None], envelope: Envelope, *, offset: int, arrival_ns: int
     ) -> EdgeEvent:
-        date = parts.get("date")
-        proxy = parts.get("proxy")
-        client = parts.get("client")
+        """Give the event of a line that a compiled format read."""
+        date = next(
+            (text for name in ("tr", "t", "trg", "T", "trl", "Tl") if (text := values.get(name))), None
+        )
+        parts = {"date": date, "proxy": values.get("ft") or values.get("f"), "client": values.get("ci")}
+        server = values.get("s")
+        event = self._event(kind, parts, envelope, offset, arrival_ns)
+        time_us = event.time_us or epoch_us(f"{values.get('Ts')}.{values.get('ms') or '0'}")
+        return msgspec.structs.replace(event, time_us=time_us, server=None if server == "<NOSRV>" else server)
+
+    def _event(
+        self, kind: str, parts: Mapping[str, str | None], envelope: Envelope, offset: int, arrival_ns: int
+    ) -> EdgeEvent:
+        date, proxy, client = parts.get("date"), parts.get("proxy"), parts.get("client")
+        client = None if client in {"unix", "-"} else client
+        shown = self._redactor.address(client)
+        text = self._redactor.text(
+            envelope.message.encode(errors="replace"), is_ours=kind in _WRITTEN_BY_HAPROXY
+        )
         return EdgeEvent(
             offset=offset,
             arrival_ns=arrival_ns,
-            time_us=self._dates.local_us(date) if date else envelope.time_us,
+            time_us=self._time_us(date, envelope, arrival_ns),
             kind=kind,
             node=envelope.node,
             pid=envelope.pid,
             severity=envelope.severity,
             proxy=proxy.rstrip("~.") if proxy else None,
             server=parts.get("server"),
-            client_ip=None if client == "unix" else client,
+            client_ip=shown,
             count=int(parts["count"] or 0) if "count" in parts else None,
-            text=self._redactor.text(envelope.message.encode(errors="replace"))[:_LONGEST],
+            text=(text if client == shown else text.replace(str(client), str(shown)))[:_LONGEST],
         )
+
+    def _time_us(self, date: str | None, envelope: Envelope, arrival_ns: int) -> int | None:
+        if date:
+            return self._dates.local_us(date)
+        return self._dates.header_us(envelope.time, arrival_ns // 1000) if envelope.time else None
 
 
 def _is_sentence(message: str) -> bool:

@@ -26,6 +26,8 @@ class ResponseHeaders(msgspec.Struct, gc=False):
     """Response headers."""
 
     x_kong_request_id: HeaderValue = msgspec.field(default=None, name="x-kong-request-id")
+    x_kong_proxy_latency: HeaderValue = msgspec.field(default=None, name="x-kong-proxy-latency")
+    """Milliseconds in Kong before the upstream, as `latencies.kong` has them since 3.7."""
 
 
 class Tls(msgspec.Struct, gc=False):
@@ -78,10 +80,18 @@ class Attempted(msgspec.Struct, gc=False):
 
 
 class Named(msgspec.Struct, gc=False):
-    """A service, route or credential."""
+    """A service or route."""
 
     id: str | None = None
     name: str | None = None
+
+
+class Credential(msgspec.Struct, gc=False):
+    """What the client proved itself with."""
+
+    id: str | None = None
+    consumer_id: str | None = None
+    """Seldom there."""
 
 
 class Consumer(msgspec.Struct, gc=False):
@@ -93,9 +103,13 @@ class Consumer(msgspec.Struct, gc=False):
 
 
 class TraceId(msgspec.Struct, gc=False):
-    """Set only if a tracing plugin ran."""
+    """Set only if a tracing plugin ran; one id in the forms that the plugin speaks."""
 
     w3c: str | None = None
+    b3: str | None = None
+    """16 or 32 hexadecimal digits; `jaeger` and `ot` too."""
+    jaeger: str | None = None
+    ot: str | None = None
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -117,10 +131,16 @@ class Entry(msgspec.Struct, gc=False):
     service: Named | None = None
     route: Named | None = None
     consumer: Consumer | None = None
-    authenticated_entity: Named | None = None
+    authenticated_entity: Credential | None = None
     workspace: str | None = None
     workspace_name: str | None = None
     session: msgspec.Raw = msgspec.Raw()
     """Only stream (TCP, TLS) entries have one."""
     claims: dict[str, object] | None = None
     """By our `custom_fields_by_lua` snippet: `sub`, `client_id`, `iss`."""
+
+
+NO_HEADERS = Headers()
+NO_RESPONSE = Response()
+NO_RESPONSE_HEADERS = ResponseHeaders()
+NO_NAME = Named()

@@ -1,48 +1,77 @@
 """What may be kept of text that clients wrote: secrets are replaced by a keyed fingerprint.
 
 Equal secrets have equal fingerprints, so that a leaked key's uses can be counted; nothing more can be told.
+Redacting twice changes nothing: what stands for a secret is left as it is.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from hashlib import blake2b
+from typing import NamedTuple
+from urllib.parse import unquote
 
-from pipeline.formats.text import decode
+from pipeline.formats.redact_text import redact_text
 
-_LONGEST_TEXT = 64 * 1024
-
-_SECRET_KEY = re.compile(
-    r"token|secret|passw|pwd|api[-_]?key|^key$|[-_]key$|^apikey|jwt|^sig$|signature|^auth|authorization|"
-    r"credential|session|^sid$|^code$|^state$|nonce|assertion|^ticket$|^otp$|^pin$|^x-amz-|^x-goog-|awsaccesskeyid|"
-    r"bearer|cookie|private|access",
-    re.IGNORECASE,
+_HIDDEN_NAMES = (
+    r"token|secret|passw|pwd|api[-_.]?key|^key$|[-_.]key$|jwt|^sig$|signature|^auth|oauth|"
+    r"credential|session|^j?sid$|sessid|^code$|^state$|nonce|assertion|^ticket$|^otp$|^pin$|^x-amz-|^x-goog-|"
+    r"awsaccesskeyid|bearer|cookie|private|access|^hmac|^mac$|samlre|webhook|^pass$|^pw$|invite|magic"
 )
 """Names of query parameters whose values are not for the store: credentials, signatures, one-time codes."""
 
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?")
-_NEEDS_LOOK = re.compile(r"[=@]|eyJ")
-_USERINFO = re.compile(r"(?<=://)[^/?#@\s\"]*@")
-_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
+_TOKENS = re.compile(
+    r"eyJ[\w-]{5,}\.[\w-]{4,}(?:\.[\w-]*)?"  # JWT
+    r"|(?<![A-Za-z])(?:bearer|basic|digest|negotiate|apikey|token)(?:[\s+_:=]|%20|%3[AaDd])+[\w.~+/=%-]{6,}"
+    r"|gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{12,}|xox[a-z]-[\w-]{8,}|[a-z]{2}_(?:live|test)_\w{8,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{12,}|AIza[\w-]{20,}|hv[sb]\.[\w-]{16,}|npm_\w{20,}"
+    r"|-----BEGIN[^-]*PRIVATE KEY.*",
+    re.ASCII | re.DOTALL | re.IGNORECASE,
+)
+"""Shapes of credentials, wherever they stand; `(?i)` costs some false alarms and no secret."""
 
-_JSON_SECRET = re.compile(
-    r'("(?:[^"\\]|\\.)*(?:authorization|cookie|api-?key|token|secret|passw|jwt|signature|session|credential)'
-    r'(?:[^"\\]|\\.)*"\s*:\s*)(\[[^\]]*\]?|"(?:[^"\\]|\\.)*"?)',
-    re.IGNORECASE,
-)
-_HEADER_SECRET = re.compile(
-    r"((?:proxy-)?authorization|cookie|x-api-key|apikey)(\s*[:=]\s*)(?:(?:bearer|basic)\s+)?[^\s,;|}\"\\]+",
-    re.IGNORECASE,
-)
-_QUERY_PAIR = re.compile(r"(?<=[?&;])([^=&\s\"\\;|]{1,128})=([^&\s\"\\;|]+)")
+_MATRIX = re.compile(r";([^=;/?]{1,64})=([^;/?]*)")
+_USERINFO = re.compile(r"(?<=//)[^/?#@\s\"]*@")
+_NESTED = re.compile(r"%(?:25)*3[dD]")
+_PAIR = re.compile(r"(?:^|[?&;\s])([^=&?;\s]{1,128})=")
+_DONE = re.compile(r"~[0-9a-f]{10}")
+_PERSON = re.compile(r"person-[0-9a-f]{16}")
+_OURS = ipaddress.ip_network("fd68:6f70::/32")
+"""Pseudonyms of addresses are unique local addresses (RFC 4193) of this prefix, 96 bits of keyed hash."""
+
+_SHORTEST_TOKEN = 15
+"""Characters of the shortest credential that is known by its shape alone."""
+_MOST_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 512
+_UUID_LENGTH = 36
+
+
+class Policy(NamedTuple):
+    """What the operator may change."""
+
+    secret_names: tuple[str, ...] = ()
+    """Regular expressions of further query parameters whose values are secret; searched, any case."""
+    plain_names: tuple[str, ...] = ()
+    """Names of query parameters, exact, whose values are kept although they look secret (`code`, `state`)."""
+    pseudonyms: frozenset[str] = frozenset()
+    """`user`: consumers, subjects and certificate names, `client_ip`: addresses, by keyed pseudonyms."""
+
+
+_USUAL = Policy()
 
 
 class Redactor:
     """Replaces secrets; one key, so that fingerprints compare within one installation."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, policy: Policy = _USUAL) -> None:
         self._key = key[:64]
-        self._secret_names: dict[str, bool] = {}
+        self._secret_name = re.compile("|".join((_HIDDEN_NAMES, *policy.secret_names)), re.IGNORECASE).search
+        self._plain_names = frozenset(policy.plain_names)
+        self._names: dict[str, bool] = {}
+        self._clean: dict[str, str] = {}
+        self.hides_users = "user" in policy.pseudonyms
+        self.hides_addresses = "client_ip" in policy.pseudonyms
 
     def fingerprint(self, body: bytes) -> str:
         """Give the keyed hash of bytes, 32 hexadecimal digits."""
@@ -50,49 +79,120 @@ class Redactor:
 
     def secret(self, value: str) -> str:
         """Give what stands for a secret: `~` and ten hexadecimal digits of its keyed hash."""
+        if len(value) == 11 and _DONE.fullmatch(value):  # noqa: PLR2004 -- ours already
+            return value
         return "~" + blake2b(value.encode(errors="replace"), key=self._key, digest_size=5).hexdigest()
 
-    def query(self, text: str) -> str:
-        """Redact a query string (without `?`): values of names that look secret, and JWTs anywhere."""
-        if not text or not _NEEDS_LOOK.search(text):
+    def clean(self, text: str) -> str:
+        """Redact credentials of well-known shapes (JWT, `Bearer …`, cloud keys) wherever they stand."""
+        known = self._clean.get(text)
+        if known is None:
+            known = _TOKENS.sub(self._found, text)
+            if len(text) <= _LONGEST_REMEMBERED:
+                if len(self._clean) >= _MOST_REMEMBERED:
+                    self._clean.clear()  # clients choose the texts; do not grow for them
+                self._clean[text] = known
+        return known
+
+    def identifier(self, text: str) -> str:
+        """Redact an id that a client may have chosen; a UUID, which most are, costs next to nothing."""
+        if len(text) == _UUID_LENGTH and text[8] == text[13] == text[18] == text[23] == "-":
             return text
-        if "=" in text:
-            text = "&".join(self._pair(pair) for pair in text.split("&"))
-        return _JWT.sub(self._found, text) if "eyJ" in text else text
+        return _TOKENS.sub(self._found, text)
+
+    def path(self, text: str) -> str:
+        """Redact a path: credentials by shape, and matrix parameters (`;jsessionid=…`) by name."""
+        text = self.clean(text)
+        if ";" in text:
+            text = _MATRIX.sub(self._matrix, text)
+        return text
+
+    def query(self, text: str) -> str:
+        """Redact a query string (without `?`): values of names that look secret, credentials by shape."""
+        if "=" not in text:
+            return self.clean(text)
+        separator = "&" if "&" in text or ";" not in text else ";"
+        names, pairs = self._names, text.split(separator)
+        if len(text) < _LONGEST_REMEMBERED and "%" not in text and "+" not in text:
+            for pair in pairs:  # most queries are of names seen before and short values: nothing to do
+                if len(pair) >= _SHORTEST_TOKEN or names.get(pair.partition("=")[0]) is not False:
+                    break
+            else:
+                return text
+        return separator.join([self._pair(pair) for pair in pairs])
 
     def uri(self, text: str) -> str:
-        """Redact a request target: its query, JWTs in its path, and the userinfo of an absolute form."""
-        if not _NEEDS_LOOK.search(text):
-            return text
-        if "@" in text:
-            text = _USERINFO.sub("", text)
-        path, mark, query = text.partition("?")
-        if "eyJ" in path:
-            path = _JWT.sub(self._found, path)
+        """Redact a request target: path, query, and the userinfo of an absolute form; the fragment is cut."""
+        path, mark, query = text.partition("#")[0].partition("?")
+        if "@" in path:
+            path = _USERINFO.sub("", path)
+        path = self.path(path)
         return path + mark + self.query(query) if mark else path
 
-    def text(self, body: bytes) -> str:
-        """Redact a whole record of unknown shape: for dead letters and events, at most 64 KiB."""
-        text = decode(body[:_LONGEST_TEXT])[0].replace("\x00", "\\x00")
-        text = _JSON_SECRET.sub(lambda found: f'{found[1]}"{self.secret(found[2])}"', text)
-        text = _HEADER_SECRET.sub(lambda found: found[1] + found[2] + self.secret(found[0]), text)
-        text = _QUERY_PAIR.sub(lambda found: self._pair(found[0]), text)
-        return _JWT.sub(self._found, _USERINFO.sub("", text))[:_LONGEST_TEXT]
+    def text(self, body: bytes, *, is_ours: bool = False) -> str:
+        """Redact a whole record of unknown shape: for dead letters and events, at most 64 KiB.
+
+        Args:
+            body: The record.
+            is_ours: HAProxy wrote it itself (a health line): its words stay, secrets by name and shape go.
+        """
+        return redact_text(body, self, is_strict=not is_ours)
+
+    def user(self, name: str | None) -> str | None:
+        """Give a user's id or name, or the keyed pseudonym that stands for it where that is configured."""
+        if not self.hides_users or not name or (len(name) == 23 and _PERSON.fullmatch(name)):  # noqa: PLR2004
+            return name
+        digest = blake2b(name.encode(errors="replace"), key=self._key, person=b"user", digest_size=8)
+        return f"person-{digest.hexdigest()}"
+
+    def address(self, text: str | None) -> str | None:
+        """Give a client's address, or where that is configured a keyed pseudonym that is an address too."""
+        if not self.hides_addresses or not text:
+            return text
+        try:
+            address = ipaddress.ip_address(text.removeprefix("::ffff:"))
+        except ValueError:
+            return None
+        if address in _OURS:
+            return text
+        digest = blake2b(address.packed, key=self._key, person=b"address", digest_size=12).digest()
+        return str(ipaddress.IPv6Address(_OURS.network_address.packed[:4] + digest))
+
+    def shapes(self, text: str) -> str:
+        """Redact credentials by shape, without remembering the text."""
+        return _TOKENS.sub(self._found, text)
+
+    def is_secret(self, name: str) -> bool:
+        """Whether a parameter of this name holds a secret."""
+        known = self._names.get(name)
+        if known is None:
+            plain = unquote(name).removesuffix("[]")
+            known = plain not in self._plain_names and self._secret_name(plain) is not None
+            if len(self._names) >= _MOST_REMEMBERED:
+                self._names.clear()
+            self._names[name] = known
+        return known
 
     def _pair(self, pair: str) -> str:
         name, equals, value = pair.partition("=")
-        if not value or not self._is_secret(name):
+        if value and self.is_secret(name):
+            return name + equals + self.secret(value)
+        if len(pair) < _SHORTEST_TOKEN and "%" not in pair and "+" not in pair:
             return pair
-        return name + equals + self.secret(value)
+        if "%" in value and self._hides_pair(value):
+            return name + equals + self.secret(value)
+        return _TOKENS.sub(self._found, pair)
 
-    def _is_secret(self, name: str) -> bool:
-        known = self._secret_names.get(name)
-        if known is None:
-            plain = _PERCENT.sub(lambda found: chr(int(found[1], 16)), name)
-            known = _SECRET_KEY.search(plain) is not None
-            if len(self._secret_names) < 10_000:  # noqa: PLR2004 -- clients choose names; do not grow for them
-                self._secret_names[name] = known
-        return known
+    def _hides_pair(self, value: str) -> bool:
+        """Whether a value is itself an encoded query with a secret (`next=%2Fcb%3Ftoken%3D…`)."""
+        if not _NESTED.search(value):
+            return False
+        for _ in range(3):
+            value = unquote(value)
+        return any(self.is_secret(found[1]) for found in _PAIR.finditer(value))
+
+    def _matrix(self, found: re.Match[str]) -> str:
+        return f";{found[1]}={self.secret(found[2])}" if self.is_secret(found[1]) else found[0]
 
     def _found(self, found: re.Match[str]) -> str:
         return self.secret(found[0])

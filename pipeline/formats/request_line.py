@@ -8,6 +8,7 @@ from typing import NamedTuple
 _ESCAPE = re.compile(r"#([0-9A-F]{2})")
 _ABSOLUTE = re.compile(r"(?i)(https?|wss?)://([^/?#]*)(.*)", re.DOTALL)
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_USUAL_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
 class RequestLine(NamedTuple):
@@ -23,6 +24,15 @@ class RequestLine(NamedTuple):
     """Whether the version was there; `tune.http.logurilen` and `len` cut it off."""
 
 
+class Target(NamedTuple):
+    """What a request target says; None where it does not. A fragment, which no client should send, is cut."""
+
+    scheme: str | None
+    host: str | None
+    path: str | None
+    query: str | None
+
+
 def unescape(text: str) -> str:
     r"""Undo `#XX` of `%r`, `%hr`, `%hs`; bytes that are not UTF-8 then stand as `\xNN`."""
     if "#" not in text:
@@ -34,38 +44,36 @@ def unescape(text: str) -> str:
         return raw
 
 
-def parse_request_line(text: str) -> RequestLine:
-    """Split a logged request line.
+def split_target(target: str) -> Target:
+    """Split a request target, origin or absolute form; userinfo is left out of `host`."""
+    scheme = host = None
+    if target[:1] != "/" and (absolute := _ABSOLUTE.fullmatch(target)):
+        scheme, host, target = absolute[1].lower(), absolute[2].rpartition("@")[2], absolute[3]
+        if target[:1] != "/":
+            target = "/" + target
+    if "#" in target:
+        target = target.partition("#")[0]
+    path, _, query = target.partition("?")
+    return Target(scheme, host, path or None, query or None)
 
-    HTTP/2 and proxied requests have the absolute form; its userinfo is left out of `host`.
-    """
+
+def parse_request_line(text: str) -> RequestLine:
+    """Split a logged request line; HTTP/2 and proxied requests have the absolute form."""
     method, _, rest = text.partition(" ")
     target, space, version = rest.rpartition(" ")
-    if not space or not version.startswith("HTTP/"):
+    if not space or version[:5] != "HTTP/":
         target, version = rest, ""
-    method = unescape(method)
-    scheme = host = None
-    path = unescape(target)
-    if not path.startswith("/") and (absolute := _ABSOLUTE.fullmatch(path)):
-        scheme, host, path = absolute[1].lower(), absolute[2].rpartition("@")[2], absolute[3] or "/"
-    path, _, query = path.partition("?")
-    return RequestLine(
-        method=method if _METHOD.fullmatch(method) else None,
-        scheme=scheme,
-        host=host,
-        path=path or None,
-        query=query or None,
-        http_version=http_version(version.removeprefix("HTTP/")),
-        is_whole=bool(version),
-    )
+    if method not in _USUAL_METHODS:
+        method = unescape(method)
+        if not _METHOD.fullmatch(method):
+            method = ""
+    scheme, host, path, query = split_target(unescape(target))
+    return RequestLine(method or None, scheme, host, path, query, http_version(version[5:]), bool(version))
+
+
+_VERSIONS = {"1.1": "1.1", "1.0": "1.0", "2.0": "2", "2": "2", "3.0": "3", "3": "3", "1": "1.1", "0.9": "0.9"}
 
 
 def http_version(text: str) -> str | None:
     """Give `1.0`, `1.1`, `2` or `3` for `%HV`, `fc_http_major` and the version of a request line."""
-    if text in {"1.1", "1.0"}:
-        return text
-    if text in {"2.0", "2"}:
-        return "2"
-    if text in {"3.0", "3"}:
-        return "3"
-    return "1.1" if text == "1" else None
+    return _VERSIONS.get(text)

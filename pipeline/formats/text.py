@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from hashlib import blake2b
 
 LONGEST_FIELD = 8192
 """Characters kept of any one field; HAProxy's and Kong's own limits are below or near it."""
+LARGEST = (1 << 53) - 1
+"""Largest count or size: what JSON can carry exactly."""
+LARGEST_PORT = 65_535
+LARGEST_PID = (1 << 32) - 1
+LARGEST_STATUS = 999
+LARGEST_COUNT = (1 << 31) - 1
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = frozenset(map(chr, (*range(32), 127)))
 
 
 def decode(body: bytes) -> tuple[str, bool]:
@@ -21,23 +26,30 @@ def decode(body: bytes) -> tuple[str, bool]:
 
 def has_control(text: str) -> bool:
     """Whether a terminal or a parser could be fooled by it."""
-    return not text.isprintable() and _CONTROL.search(text) is not None
+    return not text.isprintable() and not _CONTROL.isdisjoint(text)
 
 
-def whole_number(text: str | None) -> int | None:
+def whole_number(text: str | None, most: int = LARGEST) -> int | None:
     """Read what HAProxy logs where a number may be unknown.
 
     `-`, empty and negative (`-1`, "never reached") are None; a leading `+` (lower bound) is dropped.
-    Anything that is not ASCII digits is None: `int()` would take `1_0` and other scripts' digits.
+    Anything that is not ASCII digits is None: `int()` would take `1_0` and other scripts' digits. So is
+    what is above `most`, which no HAProxy writes and no column would hold.
     """
     if not text:
         return None
     digits = text[1:] if text[0] == "+" else text
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 19:  # noqa: PLR2004 -- fits 64 bits
+    if not digits.isdigit() or not digits.isascii() or len(digits) > 19:  # noqa: PLR2004 -- of 64 bits
         return None
-    return int(digits)
+    number = int(digits)
+    return number if number <= most else None
 
 
 def identity_hash(*parts: str) -> int:
     """Hash raw identity fields to 64 bits, never 0."""
-    return int.from_bytes(blake2b("\x1f".join(parts).encode(errors="replace"), digest_size=8).digest()) or 1
+    state = _HASH.copy()  # cheaper than a new one
+    state.update("\x1f".join(parts).encode(errors="replace"))
+    return int.from_bytes(state.digest()) or 1
+
+
+_HASH = blake2b(digest_size=8)

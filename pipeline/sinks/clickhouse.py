@@ -21,7 +21,7 @@ import chdb
 
 from pipeline.contracts import Batch, LookupKey
 from pipeline.errors import ConfigError
-from pipeline.model import DeadLetter, Lineage
+from pipeline.model import DeadLetter, EdgeEvent, Lineage
 from pipeline.sinks.bisect import put_bisecting
 from pipeline.sinks.refused import dead_letters_of
 from pipeline.store import lookup, schema
@@ -30,12 +30,13 @@ from pipeline.store.counts import OUTCOMES, Counts, count_lineages
 from pipeline.store.dsn import Dsn, EmbeddedDsn, parse_dsn
 from pipeline.store.held import Held, read_held
 from pipeline.store.rows import encode_lineages
-from pipeline.store.side_rows import DEAD_LETTERS, EVENTS
+from pipeline.store.side_rows import DEAD_LETTERS, EVENTS, SideTable
 from pipeline.store.statements import insert_statement, structure
 from pipeline.store.thread import OneThread
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_SideRow = TypeVar("_SideRow", EdgeEvent, DeadLetter)
 
 _DAY_S = 86_400
 _MOST_PARTITIONS = 100
@@ -68,9 +69,8 @@ def _open(dsn: Dsn) -> Connection:
     try:
         if embedded:
             schema.apply(connection, embedded=True)
-        elif lacking := schema.pending(connection):
-            names = ", ".join(migration.name for migration in lacking)
-            raise ConfigError(f"the store {dsn.shown} lacks {names}; run: hoptrail schema apply")
+        else:
+            schema.require(connection)
     except BaseException:
         connection.close()
         raise
@@ -153,20 +153,18 @@ class ClickHouseSink:
             for lineage, reason in put_bisecting(rows, self._put_lineages):
                 _log.error("the store refuses a lineage for what it holds (%s); kept as dead letters", reason)
                 refused += dead_letters_of(lineage, reason)
-        for event, reason in put_bisecting(
-            batch.events,
-            lambda rows: self._put(EVENTS.insert_statement, EVENTS.structure, EVENTS.encode, rows),
-        ):
-            _log.error("the store refuses the event at offset %d: %s", event.offset, reason)
-        dead = [*batch.dead_letters, *refused]
-        for letter, reason in put_bisecting(
-            dead,
-            lambda rows: self._put(
-                DEAD_LETTERS.insert_statement, DEAD_LETTERS.structure, DEAD_LETTERS.encode, rows
-            ),
-        ):
-            _log.error("the store refuses the dead letter at offset %d: %s", letter.offset, reason)
+        self._put_side(EVENTS, batch.events)
+        self._put_side(DEAD_LETTERS, [*batch.dead_letters, *refused])
         return refused
+
+    def _put_side(self, table: SideTable[_SideRow], rows: Sequence[_SideRow]) -> None:
+        def put(part: Sequence[_SideRow]) -> None:
+            self._put(table.insert_statement, table.structure, table.encode, part)
+
+        for row, reason in put_bisecting(rows, put):
+            _log.error(
+                "%s refuses the row of offset %d for what it holds: %s", table.name, row.offset, reason
+            )
 
     def _put_lineages(self, rows: Sequence[Lineage]) -> None:
         self._put(insert_statement, _STRUCTURE, encode_lineages, rows)

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -91,7 +90,7 @@ class Connection:
             else:
                 source = f"input('{types}')"
                 head = f"{statement(source)} SETTINGS {settings} FORMAT {FORMAT}\n"
-                self.client.raw_insert(None, insert_block=head.encode() + lines)
+                self.client.raw_insert("", insert_block=head.encode() + lines)  # the block names the table
 
     def close(self) -> None:
         """Close the client; twice is safe."""
@@ -207,14 +206,14 @@ def _with_database(connection: Connection, database: str, *, create: bool) -> Co
     name = "`" + database.replace("`", "") + "`"
     try:
         with answering():
-            if not client.command(f"EXISTS DATABASE {name}"):
-                if not create:
-                    raise ConfigError(
-                        f"there is no database {database} in the store; run: hoptrail schema apply"
-                    )
+            exists = bool(client.command(f"EXISTS DATABASE {name}"))
+            if create and not exists:
                 client.command(f"CREATE DATABASE IF NOT EXISTS {name} ENGINE = Atomic")
     except BaseException:
         connection.close()
         raise
+    if not (create or exists):
+        connection.close()
+        raise ConfigError(f"there is no database {database} in the store: run hoptrail schema apply")
     client.database = database
     return connection

@@ -71,7 +71,8 @@ def condition(keys: Iterable[LookupKey]) -> Where:
     request_ids = {request_id for key in keys for request_id in key.request_ids}
     gateway_ids = {gateway_id for key in keys for gateway_id in key.gateway_request_ids}
     rec_ids = {rec_id for key in keys for rec_id in key.rec_ids}
-    parts, parameters = [], {}
+    parts: list[str] = []
+    parameters: dict[str, Any] = {}
     for name, column, ids in (
         ("rids", "request_ids", request_ids),
         ("gids", "gateway_request_ids", gateway_ids),

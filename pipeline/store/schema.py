@@ -68,7 +68,7 @@ def applied(connection: Connection) -> list[Applied]:
         if not connection.client.command(f"EXISTS TABLE {_LEDGER}"):
             return []
         rows = connection.client.query(
-            f"SELECT number, name, checksum, applied_at FROM {_LEDGER} FINAL ORDER BY number"
+            f"SELECT number, name, checksum, applied_at FROM {_LEDGER} FINAL ORDER BY number"  # noqa: S608 -- our name
         ).result_rows
     return [Applied(*row) for row in rows]
 
@@ -93,6 +93,18 @@ def pending(connection: Connection) -> list[Migration]:
             )
     newest = max((row.number for row in done), default=0)
     return [migration for migration in known.values() if migration.number > newest]
+
+
+def require(connection: Connection) -> None:
+    """Refuse a store that lacks files; a server's schema is changed when its operator says so.
+
+    Raises:
+        ConfigError: It does; says what to run.
+        StoreUnavailable: The store did not answer.
+    """
+    if lacking := pending(connection):
+        names = ", ".join(migration.name for migration in lacking)
+        raise ConfigError(f"the store lacks {names}: run hoptrail schema apply")
 
 
 def apply(connection: Connection, *, embedded: bool) -> list[Migration]:
@@ -144,7 +156,7 @@ def _locked(connection: Connection) -> Iterator[None]:
             raise StoreUnavailable(f"another process holds {_LOCK}; drop that table if there is none")
         with answering():
             age_s = client.command(
-                "SELECT toInt64(now() - max(metadata_modification_time)) FROM system.tables "
+                "SELECT toInt64(now() - max(metadata_modification_time)) FROM system.tables "  # noqa: S608 -- our name
                 f"WHERE database = currentDatabase() AND name = '{_LOCK}'"
             )
             if isinstance(age_s, int) and _LOCK_STALE_S < age_s < 2**31:

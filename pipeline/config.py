@@ -237,8 +237,6 @@ class RedactionConfig(_Section):
     """What is stored as a keyed pseudonym: `user` (consumers, subjects, certificates), `client_ip`."""
     redact_at: Literal["parse", "ingest"] = "parse"
     """`ingest` redacts before the bus, for those who share one; a mended parser can then not go back."""
-    originals_key_file: Path | None = None
-    """File with the key that dead letters' originals are encrypted with; without one none are kept."""
 
     @field_validator("secret_names")
     @classmethod

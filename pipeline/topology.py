@@ -11,7 +11,6 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
@@ -21,13 +20,10 @@ from pipeline.config import Config, DoorConfig
 from pipeline.contracts import Bus, Store
 from pipeline.data_dir import announced, load_key, make_private
 from pipeline.engine import Engine, EngineLimits, EngineThread
-from pipeline.engine.draft import ParseStage
 from pipeline.errors import ConfigError
-from pipeline.formats.haproxy import HaproxyParser
-from pipeline.formats.kong import KongParser
-from pipeline.formats.redact import Redactor
 from pipeline.http_server import HttpServer
 from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.parsers import Parsers, make_parsers
 from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
 from pipeline.sources.http_log import IngestApp
 from pipeline.sources.stats import SourceStats
@@ -42,19 +38,6 @@ from pipeline.web.health import health_app
 _log = logging.getLogger(__name__)
 
 
-def redactor(config: Config) -> Redactor:
-    """Make the redactor, with its key beside the embedded store or in the data directory."""
-    if config.redaction.key_file is not None:
-        return Redactor(load_key(config.redaction.key_file, create=False))
-    directory = config.store_dsn.removeprefix("chdb://")
-    if directory != config.store_dsn:
-        file = Path(directory.rstrip("/") + ".key")
-        file.parent.mkdir(parents=True, exist_ok=True)
-    else:
-        file = make_private(config.data_dir) / "redaction.key"
-    return Redactor(load_key(file, create=True))
-
-
 def bus_key(config: Config) -> bytes | None:
     """Give the key of the journal's encryption; None where none is configured."""
     file = config.bus.key_file
@@ -62,11 +45,9 @@ def bus_key(config: Config) -> bytes | None:
 
 
 def make_engine(
-    config: Config, *, bus: Bus, store: Store, clock: Clock, redact: Redactor, event_time: bool
+    config: Config, *, bus: Bus, store: Store, clock: Clock, parsers: Parsers, event_time: bool
 ) -> Engine:
     """Put parse, join and the two loops together."""
-    syslog = config.sources.syslog
-    haproxy = HaproxyParser(redactor=redact, log_format=syslog.log_format, time_zone=syslog.time_zone)
     limits = JoinLimits(
         window_ns=int(config.join.window_s * 1e9),
         max_pending=config.join.max_pending,
@@ -74,7 +55,7 @@ def make_engine(
     )
     return Engine(
         bus=bus,
-        parse=ParseStage(haproxy, KongParser(redactor=redact), redact),
+        parse=parsers.stage(),
         joiner=Joiner(limits),
         store=store,
         clock=clock,
@@ -100,9 +81,9 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
         enter = stack.enter_async_context
         bus = await enter(open_journal(directory / "journal", config.bus.max_bytes, bus_key(config)))
         store = await enter(open_sink(config.store_dsn))
-        redact = redactor(config)
+        parsers = make_parsers(config)
         thread = EngineThread(
-            lambda: make_engine(config, bus=bus, store=store, clock=clock, redact=redact, event_time=False),
+            lambda: make_engine(config, bus=bus, store=store, clock=clock, parsers=parsers, event_time=False),
             drain_s=config.drain_s,
             on_failure=on_failure,
         )
@@ -110,15 +91,22 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
         if engine is None:
             raise ConfigError(f"the engine did not start: {thread.failure}")
         stats = SourceStats()
+        given = make_parsers(config).guard(bus, config)
         observed = Observed(bus, engine, clock, stats.last_arrivals_ns, config.join.window_s)
-        addresses = await _open_doors(config, stack, observed, store, stats)
-        addresses |= await _listen_to_syslog(config, stack, bus, clock, stats)
+        addresses = await _open_doors(config, stack, observed, store, stats, given=given)
+        addresses |= await _listen_to_syslog(config, stack, given, clock, stats)
         stack.enter_context(announced(directory, addresses))
         yield addresses
 
 
 async def _open_doors(
-    config: Config, stack: AsyncExitStack, observed: Observed, store: ClickHouseSink, stats: SourceStats
+    config: Config,
+    stack: AsyncExitStack,
+    observed: Observed,
+    store: ClickHouseSink,
+    stats: SourceStats,
+    *,
+    given: Bus,
 ) -> dict[str, str]:
     """Start the HTTP listeners: the read door, then `/ingest/kong` with health and metrics."""
     addresses = {}
@@ -137,7 +125,7 @@ async def _open_doors(
 
     health = health_app(status=status, unready=unready, metrics=metrics)
     kong = config.sources.kong
-    ingest = IngestApp(kong, observed.bus, observed.clock, stats, fallback=health)
+    ingest = IngestApp(kong, given, observed.clock, stats, fallback=health)
     server = await stack.enter_async_context(
         HttpServer(ingest, kong.listen, tls=kong.tls, setting="sources.kong.listen")
     )

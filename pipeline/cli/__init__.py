@@ -14,6 +14,7 @@ import typer
 from pipeline import __version__
 from pipeline.cli import (
     check,
+    dead_letters,
     demo,
     explain,
     parse,
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="One lineage record per request, joined from HAProxy and Kong logs.",
 )
-for commands in (run, replay, trace, search, status, explain, check, parse, demo):
+for commands in (run, replay, trace, search, status, explain, check, parse, dead_letters, demo):
     commands.register(app)
 
 

@@ -7,8 +7,8 @@ import typer
 from pipeline.cli import check_format
 from pipeline.cli.run import ConfigFile
 from pipeline.config import load_config
-from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.redact import Redactor
+from pipeline.parsers import make_haproxy_parser
 
 _checks = typer.Typer(help="Validate a configuration, or a log-format, without running anything.")
 
@@ -26,9 +26,7 @@ def check(context: typer.Context, config_file: ConfigFile = None) -> None:
         return
     config = load_config(config_file)
     syslog, kong = config.sources.syslog, config.sources.kong
-    HaproxyParser(
-        redactor=Redactor(b"only for a check"), log_format=syslog.log_format, time_zone=syslog.time_zone
-    )
+    make_haproxy_parser(syslog, Redactor(b"only for a check"))
     typer.echo(f"configuration {config_file or '(defaults and environment)'} is valid")
     for name, value in (
         ("data_dir", config.data_dir),

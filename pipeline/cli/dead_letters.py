@@ -217,8 +217,8 @@ def _rows(
     """Ask the store for dead letters, newest first."""
     since_us = moment_us("--since", since, SystemClock().now_ns() // 1000) if since else 0
     found = reader.client.query(
-        "SELECT formatDateTime(arrival_time, '%Y-%m-%dT%H:%i:%SZ', 'UTC') AS arrived, toString(source) AS of, peer, reason, detail, "
-        "body, fingerprint, size FROM dead_letters "
+        "SELECT formatDateTime(arrival_time, '%Y-%m-%dT%H:%i:%SZ', 'UTC') AS arrived, toString(source) AS of, "
+        "peer, reason, detail, body, fingerprint, size FROM dead_letters "
         "WHERE toUnixTimestamp64Micro(toDateTime64(arrival_time, 6)) >= {since:Int64} "
         "AND (empty({reasons:Array(String)}) OR has({reasons:Array(String)}, toString(reason))) "
         "AND ({source:String} = '' OR toString(source) = {source:String}) AND startsWith(fingerprint, {prefix:String}) "

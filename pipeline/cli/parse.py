@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import re
 import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any
 
 import msgspec
 import orjson
 import typer
-import zstandard
 
 from pipeline.cli.harmless import escaped_json
 from pipeline.cli.output import say
@@ -25,15 +23,13 @@ from pipeline.data_dir import load_key
 from pipeline.errors import ConfigError, MalformedLine
 from pipeline.formats.framing import StreamFramer
 from pipeline.formats.haproxy import HaproxyParser
-from pipeline.formats.haproxy_config import line_formats, read_haproxy_config
+from pipeline.formats.haproxy_config import HaproxyConfig, line_formats, read_haproxy_config
 from pipeline.formats.kong import KongParser, split_body
 from pipeline.formats.redact import Redactor
 from pipeline.model import EdgeEvent, EdgeRecord, GatewayRecord
+from pipeline.sources.log_files import LogFile
 
-_LONGEST_LINE = 64 * 2**20
-_CHUNK = 2**20
 _OCTET_COUNTED = re.compile(rb"[1-9]\d{0,5} <\d{1,3}>")
-_GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 Record = EdgeRecord | GatewayRecord | EdgeEvent
 Parse = Callable[..., Record]
@@ -132,8 +128,12 @@ def haproxy_parser(
         raise ConfigError(f"--time-zone: no time zone is called {time_zone!r}") from error
 
 
-def read_config(file: Path) -> Any:  # noqa: ANN401 -- see below
-    """Read a `haproxy.cfg`, with this process's environment."""
+def read_config(file: Path) -> HaproxyConfig:
+    """Read a `haproxy.cfg`, with this process's environment.
+
+    Raises:
+        ConfigError: It cannot be read, or HAProxy could not.
+    """
     try:
         text = file.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
@@ -142,7 +142,11 @@ def read_config(file: Path) -> Any:  # noqa: ANN401 -- see below
 
 
 def named(texts: list[str] | None) -> dict[str, str]:
-    """Read `expression=name`."""
+    """Read `expression=name`.
+
+    Raises:
+        ConfigError: One has no `=`.
+    """
     names = {}
     for text in texts or ():
         expression, equals, name = text.rpartition("=")
@@ -153,54 +157,46 @@ def named(texts: list[str] | None) -> dict[str, str]:
 
 
 def haproxy_bodies(file: str) -> Iterator[bytes]:
-    """Give the lines of a file; a capture of a TCP stream may be octet-counted."""
-    with opened(file) as stream:
-        first = stream.readline(_LONGEST_LINE)
-        if not _OCTET_COUNTED.match(first):
-            while first:
-                if first.strip(b"\r\n\x00"):
-                    yield first
-                first = stream.readline(_LONGEST_LINE)
-            return
-        framer = StreamFramer()
-        while first:
-            yield from framer.feed(first)
-            first = stream.read(_CHUNK)
-        yield from framer.close()
+    """Give the lines of a file; what was captured of a TCP stream may be octet-counted.
+
+    Raises:
+        ConfigError: It cannot be opened.
+        UnreadableFile: It breaks off; what could be read was given.
+    """
+    lines = _lines(file)
+    first = next(lines, b"")
+    if not _OCTET_COUNTED.match(first):
+        yield from filter(_is_line, chain((first,), lines))
+        return
+    framer = StreamFramer()
+    yield from framer.feed(first)
+    for line in lines:
+        yield from framer.feed(b"\n" + line)
+    yield from framer.close()
 
 
 def kong_bodies(file: str) -> Iterator[bytes | MalformedLine]:
-    """Give the entries of a file with one http-log body a line; for a body that cannot be split its error."""
-    with opened(file) as stream:
-        while line := stream.readline(_LONGEST_LINE):
-            try:
-                yield from split_body(line)
-            except MalformedLine as error:
-                yield error
-
-
-@contextmanager
-def opened(file: str) -> Iterator[BinaryIO]:
-    """Open a file, plain or compressed, or standard input.
+    """Give the entries of a file with one http-log body a line; for a body that cannot be split its error.
 
     Raises:
-        ConfigError: It cannot be read, or is not what its first bytes say.
+        ConfigError: It cannot be opened.
+        UnreadableFile: It breaks off; what could be read was given.
     """
-    try:
-        with io.BufferedReader(
-            cast(io.RawIOBase, sys.stdin.buffer if file == "-" else Path(file).open("rb"))
-        ) as raw:
-            start = raw.peek(4)[:4]
-            if start.startswith(_GZIP):
-                yield cast(BinaryIO, gzip.GzipFile(fileobj=raw))
-            elif start == _ZSTANDARD:
-                yield io.BufferedReader(
-                    zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-                )
-            else:
-                yield raw
-    except (OSError, EOFError, zstandard.ZstdError) as error:
-        raise ConfigError(f"cannot read {file}: {error}") from error
+    for line in _lines(file):
+        try:
+            yield from split_body(line)
+        except MalformedLine as error:
+            yield error
+
+
+def _lines(file: str) -> Iterator[bytes]:
+    with closing(LogFile(Path(file))) as log:
+        for block in log.lines():
+            yield from block
+
+
+def _is_line(line: bytes) -> bool:
+    return bool(line.strip(b"\r\x00"))
 
 
 def _show(bodies: Iterator[bytes | MalformedLine] | Iterator[bytes], parse: Parse) -> None:

@@ -84,10 +84,11 @@ async def _replay(
     from pipeline.bus.memory import MemoryBus  # noqa: PLC0415
     from pipeline.clock import SystemClock  # noqa: PLC0415
     from pipeline.formats.times import Dates  # noqa: PLC0415
+    from pipeline.parsers import make_parsers  # noqa: PLC0415
     from pipeline.sinks.clickhouse import open_sink  # noqa: PLC0415
     from pipeline.sources.replay import Replay  # noqa: PLC0415
     from pipeline.status import replay_document  # noqa: PLC0415
-    from pipeline.topology import make_engine, redactor  # noqa: PLC0415
+    from pipeline.topology import make_engine  # noqa: PLC0415
 
     source = Replay(files, Dates(config.sources.syslog.time_zone))
     clock = SystemClock()
@@ -95,7 +96,7 @@ async def _replay(
         sink = await stack.enter_async_context(open_sink(config.store_dsn))
         bus = MemoryBus()
         engine = make_engine(
-            config, bus=bus, store=sink, clock=clock, redact=redactor(config), event_time=True
+            config, bus=bus, store=sink, clock=clock, parsers=make_parsers(config), event_time=True
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.run())

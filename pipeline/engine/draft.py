@@ -9,8 +9,6 @@ from typing import Protocol
 
 from pipeline.errors import MalformedLine
 from pipeline.formats.dead_letter import to_dead_letter
-from pipeline.formats.haproxy import HaproxyParser
-from pipeline.formats.kong import KongParser
 from pipeline.formats.redact import Redactor
 from pipeline.join.group import Group
 from pipeline.model import DeadLetter, Delivery, EdgeEvent, EdgeRecord, GatewayRecord, Source
@@ -42,7 +40,7 @@ class Draft:
 class ParseStage:
     """Reads each record of a delivery by the format of its source."""
 
-    def __init__(self, haproxy: HaproxyParser, kong: KongParser, redactor: Redactor) -> None:
+    def __init__(self, haproxy: _Parser, kong: _Parser, redactor: Redactor) -> None:
         self._parsers: dict[Source, _Parser] = {Source.HAPROXY: haproxy, Source.KONG: kong}
         self._redactor = redactor
 

@@ -89,9 +89,7 @@ class RecordBuilder:
             gateway_request_id=gateway_id[:_LONGEST_ID] or None,
             correlation_id=redactor.identifier(correlation_id[:_LONGEST_ID]) if correlation_id else None,
             trace_id=_trace_id(entry.trace_id) if entry.trace_id else None,
-            traceparent=redactor.identifier(_first(headers.traceparent) or "")[:_LONGEST_ID] or None
-            if headers.traceparent
-            else None,
+            traceparent=redactor.identifier((_first(headers.traceparent) or "")[:_LONGEST_ID]) or None,
             request_start_us=_request_start_us(headers.x_request_start) if headers.x_request_start else None,
             node=peer or None,
             kong_ms=kong_ms,

@@ -137,8 +137,7 @@ class DatagramThread:
     def _count_drops(self, drops: int) -> None:
         """Count what the kernel dropped since last asked, by its running total modulo 2**32."""
         more = (drops - self._drops_counted) % _WRAP
-        if (
-            0 < more < _WRAP // 2
-        ):  # a total from before the last look is behind, not four thousand million ahead
+        # A total from before the last look is a little behind, not four thousand million ahead.
+        if 0 < more < _WRAP // 2:
             self._drops_counted = drops
             self._bus.count_drop(self._stats.source, "kernel_buffer", more)

@@ -39,13 +39,14 @@ def find_stored(connection: Connection, keys: Sequence[LookupKey]) -> list[Linea
     """
     found: dict[tuple[int, str, int], Lineage] = {}
     for chunk in _chunks(keys):
-        where = condition(chunk)
+        near, shares = buckets(chunk), condition(chunk)
         query = (
-            f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {buckets(chunk)} AND (bucket, request_id, rec_id) IN "  # noqa: S608 -- values are parameters
-            f"(SELECT bucket, request_id, rec_id FROM {TABLE} WHERE {buckets(chunk)} AND ({where.text}))"
+            f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {near.text} AND (bucket, request_id, rec_id) IN "  # noqa: S608 -- values are parameters
+            f"(SELECT bucket, request_id, rec_id FROM {TABLE} WHERE {near.text} AND ({shares.text}))"
         )
         with answering():
-            lines = connection.client.raw_query(query, parameters=where.parameters, fmt=FORMAT)
+            parameters = near.parameters | shares.parameters
+            lines = connection.client.raw_query(query, parameters=parameters, fmt=FORMAT)
         for row in decode_lineages(lines):
             found[row.bucket_s, row.request_id, row.rec_id] = row
     return list(found.values())
@@ -89,7 +90,7 @@ def condition(keys: Iterable[LookupKey]) -> Where:
     return Where(" OR ".join(parts) or "0", parameters)
 
 
-def buckets(keys: Iterable[LookupKey]) -> str:
+def buckets(keys: Iterable[LookupKey]) -> Where:
     """Say in which buckets rows of the keys can be: their own; near a whole hour, that and one hour either way.
 
     An exact bucket's other half may lack what it was made of, and then has a whole hour.
@@ -110,6 +111,6 @@ def buckets(keys: Iterable[LookupKey]) -> str:
         f"(bucket >= {max(low, 0):d} AND bucket < {min(high, BUCKETS.stop - 1):d})" for low, high in ranges
     ]
     if points:
-        listed = ", ".join(f"{point:d}" for point in sorted(points) if point in BUCKETS)
-        parts.append(f"bucket IN ({listed})" if listed else "0")
-    return f"({' OR '.join(parts)})" if parts else "0"
+        parts.append("bucket IN {points:Array(UInt32)}")
+    known = sorted(point for point in points if point in BUCKETS)
+    return Where(f"({' OR '.join(parts)})" if parts else "0", {"points": known} if points else {})

@@ -80,6 +80,13 @@ def test_colours_change_nothing_but_colour(stories: dict[str, Lineage]) -> None:
         assert plain == drawn(lineage, 80)
 
 
+def test_a_colour_ends_with_the_word_it_is_for(stories: dict[str, Lineage]) -> None:
+    coloured = drawn(stories["retried"], 80, colour=True)
+    assert "\x1b[1;32m200\x1b[0m POST " in coloured
+    assert "\x1b[1;32mok:\x1b[0m Answered 200" in coloured
+    assert "\x1b[1;31m503\x1b[0m by kong" in coloured
+
+
 def test_the_waterfall_shows_each_phase_once_and_in_its_place(stories: dict[str, Lineage]) -> None:
     document = lineage_document(stories["retried"])
     lines = drawn(stories["retried"], 120).splitlines()

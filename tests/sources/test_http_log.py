@@ -235,6 +235,19 @@ async def test_a_body_of_just_the_limit_is_taken(
     assert await bodies(bus) == [b"x" * 100_000]
 
 
+async def test_a_chunked_body_above_the_limit_that_comes_in_one_piece_is_refused(
+    serve: Serve, bus: MemoryBus, refused: Callable[[], dict[str, int]]
+) -> None:
+    async with serve(max_body_bytes=2000) as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (5000, b"x" * 5000)
+        writer.write(b"POST /ingest/kong HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + body)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+    assert refused() == {"too_large": 1}
+    assert received(bus) == 0
+
+
 async def test_an_endless_body_is_cut_off_and_takes_no_memory(
     serve: Serve, bus: MemoryBus, refused: Callable[[], dict[str, int]], eventually: Eventually
 ) -> None:
@@ -355,6 +368,28 @@ async def test_posts_of_many_workers_at_once_are_all_kept_whole(serve: Serve, bu
     deliveries = await bus.read(100_000, 0.0)
     found = [[(entry["worker"], entry["entry"]) for entry in map(json.loads, d.bodies)] for d in deliveries]
     assert sorted(found) == [[(worker, entry) for entry in range(50)] for worker in range(40)]
+
+
+async def test_large_bodies_wait_for_each_other_and_small_ones_for_none(
+    serve: Serve, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(http_log, "_LARGE_AT_ONCE", 1)
+    head = b"POST /ingest/kong HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with serve() as client:
+        host, port = client.base_url.host, client.base_url.port
+        first, first_writer = await asyncio.open_connection(host, port)
+        first_writer.write(head + b"2\r\n[1\r\n")
+        while (await client.get("/")).status_code != 200:  # a round trip: the first is being read
+            pass
+        second, second_writer = await asyncio.open_connection(host, port)
+        second_writer.write(head + b"3\r\n[2]\r\n0\r\n\r\n")
+        assert (await client.post("/ingest/kong", content=b"[3]")).status_code == 200
+        assert await bodies(bus) == [b"3"]
+        first_writer.write(b"1\r\n]\r\n0\r\n\r\n")
+        for reader, writer in ((first, first_writer), (second, second_writer)):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+    assert await bodies(bus) == [b"1", b"2"]
 
 
 async def test_more_large_bodies_than_are_held_at_once_all_pass(

@@ -189,8 +189,13 @@ async def test_what_a_full_bus_has_no_room_for_at_the_end_is_counted(
 
 
 async def test_what_the_kernel_holds_at_the_end_is_taken_in(
-    bus: MemoryBus, clock: SystemClock, stats: SourceStats, eventually: Eventually
+    bus: MemoryBus,
+    clock: SystemClock,
+    stats: SourceStats,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(syslog_stream, "_GRACE_S", 3600)
     lines = [b"%d" % number for number in range(200)]
     async with listen_tcp(CONFIG, bus, clock, stats) as listener:
         sender = connect(listener.address)

@@ -99,7 +99,9 @@ async def test_what_the_kernel_drops_is_counted_although_nothing_comes_behind_it
     for _ in range(1000):  # the receiving thread has not begun
         sender.send(b"x" * 700)
     listener = stats.listener("syslog_udp", Source.HAPROXY)
-    async with DatagramThread(receiver, "here", bus=bus, clock=clock, stats=listener, peers=AllowList(())):
+    thread = DatagramThread(receiver, "here", bus=bus, clock=clock, stats=listener, peers=AllowList(()))
+    thread._ending.set()
+    async with thread:
         pass
     assert 0 < listener.records < 1000
     assert drops(bus) == {"kernel_buffer": 1000 - listener.records}

@@ -209,9 +209,7 @@ def _notes(frontend: Frontend) -> list[str]:
     if not frontend.targets:
         notes.append("logs nowhere: there is no `log` line, here or in its defaults")
     for target in frontend.targets:
-        if target.length <= 1024 and (
-            frontend.log_format.lstrip().startswith("{") or "%{+json}" in frontend.log_format
-        ):
+        if target.length <= _SHORT and (is_json or "%{+json}" in frontend.log_format):
             notes.append(
                 f"log {target.address}: lines are cut at len {target.length}, header included; JSON wants len 16000"
             )

@@ -22,16 +22,20 @@ class Need(NamedTuple):
     add: str
 
 
+_DATES = (("tr",), ("t",), ("trg",), ("trl",), ("T",), ("Tl",), ("Ts",), ("req_us",), ("acc_us",))
 NEEDS = (
     Need("request_id", (("ID",),), "needed", "its lines join with no line of Kong's by the request id",
          "%ID, with unique-id-format and `http-request set-header X-Request-ID %[unique-id]`"),
-    Need("start_time", (("tr",), ("t",), ("trg",), ("trl",), ("T",), ("Tl",), ("Ts",), ("req_us",), ("acc_us",)), "needed",
+    Need("start_time", _DATES, "needed",
          "requests stand where the syslog header's second minus their duration puts them", "%tr"),
     Need("status", (("ST",),), "wanted", "what the client got is known from Kong's side only", "%ST"),
-    Need("path", (("r",), ("HU",), ("HP",), ("HPO",)), "wanted", "requests that never reached Kong have no path", "%{+Q}r"),
+    Need("path", (("r",), ("HU",), ("HP",), ("HPO",)), "wanted",
+         "requests that never reached Kong have no path", "%{+Q}r"),
     Need("method", (("r",), ("HM",)), "wanted", "requests that never reached Kong have no method", "%HM"),
-    Need("edge.termination", (("tsc",), ("ts",)), "wanted", "why a request ended, and whether Kong should have seen it, is a guess", "%tsc"),
-    Need("edge.timers", (("TR", "Tw", "Tc", "Tr", "Ta"),), "wanted", "where the time went at the edge is not known", "%TR/%Tw/%Tc/%Tr/%Ta"),
+    Need("edge.termination", (("tsc",), ("ts",)), "wanted",
+         "why a request ended, and whether Kong should have seen it, is a guess", "%tsc"),
+    Need("edge.timers", (("TR", "Tw", "Tc", "Tr", "Ta"),), "wanted",
+         "where the time went at the edge is not known", "%TR/%Tw/%Tc/%Tr/%Ta"),
     Need("gateway_request_id", (("kong_rid",),), "wanted",
          "which of several attempts the client got is not proven: lineages are `matched`, never `proven`",
          "%[capture.res.hdr(0)], with `declare capture response len 64` and "
@@ -42,10 +46,14 @@ NEEDS = (
     Need("edge.server", (("b", "s"),), "wanted", "which Kong node was asked is not known", "%b/%s"),
     Need("trace_id", (("traceparent",),), "useful", "traces are found by Kong's ids only", "%[var(txn.traceparent)]"),
     Need("edge.log_counter", (("lc",),), "useful", "lines that were lost on the way here cannot be counted", "%lc"),
-    Need("edge.pid", (("pid",),), "useful", "restarts of HAProxy are seen only in syslog headers that carry the pid", "%pid"),
-    Need("bucket", (("req_us",),), "useful", "both halves are stored together by the hour of their start only", "%[var(txn.req_us)]"),
-    Need("host", (("host",), ("r",)), "useful", "the host is known from Kong's side only", "%[capture.req.hdr(N),json(utf8s)]"),
-    Need("user_agent", (("user_agent",),), "useful", "the user agent is known from Kong's side only", "%[capture.req.hdr(N),json(utf8s)]"),
+    Need("edge.pid", (("pid",),), "useful",
+         "restarts of HAProxy are seen only in syslog headers that carry the pid", "%pid"),
+    Need("bucket", (("req_us",),), "useful",
+         "both halves are stored together by the hour of their start only", "%[var(txn.req_us)]"),
+    Need("host", (("host",), ("r",)), "useful",
+         "the host is known from Kong's side only", "%[capture.req.hdr(N),json(utf8s)]"),
+    Need("user_agent", (("user_agent",),), "useful",
+         "the user agent is known from Kong's side only", "%[capture.req.hdr(N),json(utf8s)]"),
     Need("response_bytes", (("B",),), "useful", "sizes are known from Kong's side only", "%B"),
     Need("edge.tls", (("sslv",),), "useful", "TLS of the client's connection is not known", "%sslv %sslc"),
     Need("edge.claimed", (("claimed_request_id",), ("claimed_traceparent",)), "useful",

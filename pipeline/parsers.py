@@ -1,0 +1,87 @@
+"""From configuration to what reads records: redactor, parsers, and the bus that sources give to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.bus.sealed import SealedBus
+from pipeline.config import Config, SyslogConfig
+from pipeline.contracts import Bus
+from pipeline.data_dir import load_key, make_private
+from pipeline.engine.draft import ParseStage
+from pipeline.errors import ConfigError
+from pipeline.formats.haproxy import HaproxyParser
+from pipeline.formats.haproxy_config import line_formats, read_haproxy_config
+from pipeline.formats.kong import KongParser
+from pipeline.formats.line_formats import LineFormat
+from pipeline.formats.redact import Policy, Redactor
+from pipeline.formats.sealed import Sealer, Unsealer
+
+
+class Parsers(NamedTuple):
+    """What reads the records of one configuration."""
+
+    redactor: Redactor
+    haproxy: HaproxyParser
+    kong: KongParser
+
+    def stage(self) -> ParseStage:
+        """Make the engine's stage; records that were sealed before the bus are read as well."""
+        return ParseStage(Unsealer(self.haproxy), Unsealer(self.kong), self.redactor)
+
+    def guard(self, bus: Bus, config: Config) -> Bus:
+        """Give the bus that sources give to: one that seals, where records are redacted before it."""
+        if config.redaction.redact_at != "ingest":
+            return bus
+        return SealedBus(bus, Sealer(self.haproxy, self.kong, self.redactor))
+
+
+def make_parsers(config: Config) -> Parsers:
+    """Make them; their caches are their own, so that each thread has its set.
+
+    Raises:
+        ConfigError: A format or a key cannot be read.
+    """
+    redact = make_redactor(config)
+    return Parsers(redact, make_haproxy_parser(config.sources.syslog, redact), KongParser(redactor=redact))
+
+
+def make_haproxy_parser(syslog: SyslogConfig, redact: Redactor) -> HaproxyParser:
+    """Make what reads HAProxy's lines.
+
+    Raises:
+        ConfigError: A format cannot be read.
+    """
+    return HaproxyParser(
+        redactor=redact,
+        log_format=syslog.log_format,
+        time_zone=syslog.time_zone,
+        names=syslog.names,
+        formats=_formats_of(syslog.haproxy_config) if syslog.haproxy_config else (),
+    )
+
+
+def make_redactor(config: Config) -> Redactor:
+    """Make the redactor, with its key beside the embedded store or in the data directory."""
+    redaction = config.redaction
+    policy = Policy(redaction.secret_names, redaction.plain_names, frozenset(redaction.pseudonyms))
+    if redaction.key_file is not None:
+        return Redactor(load_key(redaction.key_file, create=False), policy)
+    directory = config.store_dsn.removeprefix("chdb://")
+    if directory != config.store_dsn:
+        file = Path(directory.rstrip("/") + ".key")
+        file.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        file = make_private(config.data_dir) / "redaction.key"
+    return Redactor(load_key(file, create=True), policy)
+
+
+def _formats_of(file: Path) -> list[LineFormat]:
+    """Read the formats of a `haproxy.cfg`, with this process's environment for its variables."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise ConfigError(f"sources.syslog.haproxy_config: cannot read {file}: {error.strerror}") from error
+    return line_formats(read_haproxy_config(text, os.environ))

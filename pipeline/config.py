@@ -21,6 +21,8 @@ from pipeline.addresses import is_loopback, split_address
 from pipeline.errors import ConfigError
 
 _PREFIX = "HOPTRAIL_"
+_CONFIG_FILE = "HOPTRAIL_CONFIG"
+"""Names the YAML file; read by the command line."""
 _INJECTED = re.compile(r"HOPTRAIL_(SERVICE_|PORT($|_)|.*_(SERVICE|PORT)_)")
 """Kubernetes puts such variables into every pod beside a Service called `hoptrail`."""
 
@@ -313,7 +315,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Find our variables; those that Kubernetes injects are not ours."""
     found = {}
     for name, text in environ.items():
-        if name.startswith(_PREFIX) and not _INJECTED.match(name):
+        if name.startswith(_PREFIX) and name != _CONFIG_FILE and not _INJECTED.match(name):
             path = tuple(name.removeprefix(_PREFIX).lower().split("__"))
             if not _is_setting(path):
                 raise ConfigError(f"{name}: there is no such setting; see docs/configuration.md")

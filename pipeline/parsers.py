@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.bus.sealed import SealedBus
-from pipeline.config import Config, SyslogConfig
+from pipeline.config import BusConfig, Config, SyslogConfig
 from pipeline.contracts import Bus
 from pipeline.data_dir import load_key, make_private
 from pipeline.engine.draft import ParseStage
@@ -36,6 +36,15 @@ class Parsers(NamedTuple):
         if config.redaction.redact_at != "ingest":
             return bus
         return SealedBus(bus, Sealer(self.haproxy, self.kong, self.redactor))
+
+
+def bus_key(config: BusConfig) -> bytes | None:
+    """Give the key of the journal's encryption; None where none is configured.
+
+    Raises:
+        ConfigError: It cannot be read, or is too short.
+    """
+    return load_key(config.key_file, create=False, setting="bus.key_file") if config.key_file else None
 
 
 def make_parsers(config: Config) -> Parsers:

@@ -18,12 +18,12 @@ from pipeline.bus.journal import open_journal
 from pipeline.clock import Clock, SystemClock
 from pipeline.config import Config, DoorConfig
 from pipeline.contracts import Bus, Store
-from pipeline.data_dir import announced, load_key, make_private
+from pipeline.data_dir import announced, make_private
 from pipeline.engine import Engine, EngineLimits, EngineThread
 from pipeline.errors import ConfigError
 from pipeline.http_server import HttpServer
 from pipeline.join.joiner import Joiner, JoinLimits
-from pipeline.parsers import Parsers, make_parsers
+from pipeline.parsers import Parsers, bus_key, make_parsers
 from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
 from pipeline.sources.http_log import IngestApp
 from pipeline.sources.stats import SourceStats
@@ -36,12 +36,6 @@ from pipeline.web.door import door_app
 from pipeline.web.health import health_app
 
 _log = logging.getLogger(__name__)
-
-
-def bus_key(config: Config) -> bytes | None:
-    """Give the key of the journal's encryption; None where none is configured."""
-    file = config.bus.key_file
-    return load_key(file, create=False, setting="bus.key_file") if file is not None else None
 
 
 def make_engine(
@@ -79,7 +73,7 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
     directory = make_private(config.data_dir)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        bus = await enter(open_journal(directory / "journal", config.bus.max_bytes, bus_key(config)))
+        bus = await enter(open_journal(directory / "journal", config.bus.max_bytes, bus_key(config.bus)))
         store = await enter(open_sink(config.store_dsn))
         parsers = make_parsers(config)
         thread = EngineThread(

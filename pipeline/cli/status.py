@@ -25,7 +25,7 @@ from pipeline.cli.connect import (
 )
 from pipeline.cli.draw_status import draw_status
 from pipeline.cli.output import Output, OutputOption, draw, write_json, write_rows
-from pipeline.config import Config, load_config
+from pipeline.config import BusConfig, Config, load_config
 from pipeline.errors import ConfigError
 from pipeline.status import account_document, rfc3339
 from pipeline.store.dsn import DATABASE
@@ -107,7 +107,7 @@ def _offline(config: Config, asked: Asked) -> dict[str, Any]:
     document: dict[str, Any] = {"running": False, "data_dir": str(config.data_dir.resolve())}
     journal = config.data_dir / "journal"
     if journal.is_dir():
-        document |= asyncio.run(_journal(journal, config.bus.max_bytes))
+        document |= asyncio.run(_journal(journal, config.bus))
     try:
         document["store"] = _store(asked)
     except ConfigError as error:
@@ -117,10 +117,11 @@ def _offline(config: Config, asked: Asked) -> dict[str, Any]:
     return document
 
 
-async def _journal(directory: Path, max_bytes: int) -> dict[str, Any]:
+async def _journal(directory: Path, config: BusConfig) -> dict[str, Any]:
     from pipeline.bus.journal import open_journal  # noqa: PLC0415 -- only a stopped process needs it
+    from pipeline.parsers import bus_key  # noqa: PLC0415 -- the same
 
-    async with open_journal(directory, max_bytes) as bus:
+    async with open_journal(directory, config.max_bytes, bus_key(config)) as bus:
         return {
             "sources": account_document(bus.account()),
             "bus": {"fill": bus.fill, "committed": bus.committed, "end": bus.end},

@@ -27,6 +27,7 @@ _NAMES_TO_END = (*_NAMES, "r", "sni", "sslv", "sslc", "ID")
 _PLAIN = re.compile(_START + _ANSWER + r"\S{1,4096} \S{1,4096}" + _STATE + _END, re.ASCII).fullmatch
 _ODD_COOKIES = re.compile(_START + _ANSWER + ".*" + _STATE + _END, re.ASCII | re.DOTALL).fullmatch
 _CUT = re.compile(f"{_START}(?:{_ANSWER}(?:.*{_STATE})?)?", re.ASCII | re.DOTALL).match
+_CUT_ANSWER = re.compile(r"(?: -?\d{0,10}(?: \+?\d{0,19})?)?", re.ASCII).fullmatch
 
 
 def match_httplog(message: str, flags: set[str]) -> dict[str, str | None] | None:
@@ -44,8 +45,8 @@ def match_httplog(message: str, flags: set[str]) -> dict[str, str | None] | None
         return None
     values: dict[str, str | None] = dict(zip(_NAMES, found.groups(), strict=True))
     rest = message[found.end() :]
-    if values["ST"] is None and rest[:1] not in {"", " "}:
-        return None  # the five numbers go on: another format
+    if values["ST"] is None and not _CUT_ANSWER(rest):
+        return None  # what follows the five numbers is no status: another format
     flags.add(flag.TRUNCATED)
     if not rest:  # a number that was cut is another number
         values["Ta" if values["ST"] is None else "rc"] = None

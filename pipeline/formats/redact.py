@@ -150,9 +150,10 @@ class Redactor:
         if not self.hides_addresses or not text:
             return text
         try:
-            address = ipaddress.ip_address(text.removeprefix("::ffff:"))
+            address = ipaddress.ip_address(text)
         except ValueError:
             return None
+        address = getattr(address, "ipv4_mapped", None) or address
         if address in _OURS:
             return text
         digest = blake2b(address.packed, key=self._key, person=b"address", digest_size=12).digest()

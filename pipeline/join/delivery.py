@@ -23,7 +23,7 @@ def delivered_of(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...]) -> int |
             if attempt.gateway_request_id == captured:
                 return index
         return None
-    if (edge.termination or "----")[1] in "HC":
+    if ((edge.termination or "") + "--")[1] in "HC":
         return None
     indexes = range(len(attempts))
     for index in reversed(indexes) if edge.retries else indexes:

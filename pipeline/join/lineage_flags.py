@@ -67,7 +67,7 @@ def _disagreements(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...], delive
         flags.append(EXTRA_ATTEMPTS)
     if delivered is not None:
         attempt = attempts[delivered]
-        if (edge.termination or "--")[:2] == "--" and edge.status != attempt.status:
+        if ((edge.termination or "") + "--")[:2] == "--" and edge.status != attempt.status:
             flags.append(STATUS_MISMATCH)
         if edge.client_ip and attempt.client_ip and edge.client_ip != attempt.client_ip:
             flags.append(CLIENT_IP_MISMATCH)

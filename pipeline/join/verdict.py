@@ -92,9 +92,9 @@ def _of_missing(facts: _Facts) -> Verdict | None:
 
 def _of_cut_short(facts: _Facts) -> Verdict | None:
     """Judge a request that HAProxy ended, or saw ended, before its regular end."""
-    if facts.state is None or facts.state[:2] in {_REGULAR, ""}:
+    if facts.state is None or facts.state[:2] in {_REGULAR, "-", ""}:
         return None
-    cause, phase = facts.state[0], facts.state[1]
+    cause, phase = facts.state[0], (facts.state + "-")[1]
     if cause == "s" and facts.kong_status == _CLIENT_CLOSED and facts.tries:
         text = words.WAITED_FOR_UPSTREAM.format(
             upstream=facts.upstream, status=facts.status or "no answer", **words.counted(facts.tries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ _PID = re.compile(r"PID: (\d+)")
 
 
 def holder_of(directory: Path) -> str | None:
-    """Name the process that holds a store's directory; None where none does.
+    """Name the other process that holds a store's directory; None where none does.
 
     Asked beforehand, as engines ask each other: one that is refused says why on standard error, in its own
     words and past everybody who could translate them.
@@ -21,6 +22,8 @@ def holder_of(directory: Path) -> str | None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         found = _PID.search(status.read_text(encoding="utf-8", errors="replace"))
+        if found and int(found[1]) == os.getpid():
+            return None
         return f"process {found[1]}" if found else "another process"
     except OSError:
         return None

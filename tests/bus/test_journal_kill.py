@@ -51,7 +51,7 @@ async def test_no_moment_of_a_kill_loses_or_doubles(tmp_path: Path, seed: int, b
 
 async def kill_and_look(tmp_path: Path, seed: int, bodies_of: BodiesOf) -> None:
     """Kill the writer of one journal once or twice, then look at all of it."""
-    chance = random.Random(seed)  # noqa: S311 -- repeatable moments
+    chance = random.Random(seed)
     acked: set[str] = set()
     read: dict[int, str] = {}
     committed = 0

@@ -37,7 +37,7 @@ Parser = HaproxyParser | KongParser
 
 pieces = st.sampled_from(
     [
-        b"<134>", b"1 2026-11-23T18:35:39.610519+00:00 h haproxy 7 - - ", b"Nov 23 18:35:39 h haproxy[7]: ", b"[x a=\"",
+        b"<134>", b"1 2026-11-23T18:35:39.610519+00:00 h haproxy 7 - - ", b"Nov 23 18:35:39 h haproxy[7]: ", b'[x a="',
         b"127.0.0.1:1 [23/Nov/2026:18:35:39.609] fe~ be/s1 0/0/3/-1/+24 200 85 - - ---- 1/1/0/0/+1 0/0 {a|b} ",
         b'"GET /a?b=#22 HTTP/1.1"', b'{"v":"hap-req/1","id":"', b'","acc":"1795458940.099","node":"', b'"}', b"\\u00", b"\xff",
         b'{"request":{"headers":{"x-request-id":["', b'"],"host":', b'"started_at":1795460245226,', b"NaN", b"1e999", b"-1",
@@ -45,7 +45,9 @@ pieces = st.sampled_from(
         b"\xed\xa0\x80", b"events dropped", b"Server be/s is DOWN", b"/", b"|", b"-", b"t=1",
     ]
 )  # fmt: skip
-bodies = st.one_of(st.binary(max_size=300), st.lists(pieces | st.binary(max_size=6), max_size=25).map(b"".join))
+bodies = st.one_of(
+    st.binary(max_size=300), st.lists(pieces | st.binary(max_size=6), max_size=25).map(b"".join)
+)
 
 
 def outcome(parser: Parser, body: bytes) -> EdgeRecord | GatewayRecord | EdgeEvent | MalformedLine:
@@ -122,8 +124,12 @@ HUGE: dict[str, Callable[[], bytes]] = {
     "depth": lambda: b'{"request":%s%s,%s}' % (b'{"a":' * 100_000, b"1" + b"}" * 100_000, STARTED),
     "brackets": lambda: b"[" * MEGABYTE,
     "duplicate keys": lambda: b'{"request":{%s"uri":"/"},%s}' % (b'"id":"a",' * MEGABYTE, STARTED),
-    "many headers": lambda: b'{"request":{"headers":{%s"host":"h"}},%s}' % (b'"x-request-id":["a"],' * 400_000, STARTED),
-    "a long list": lambda: b'{"request":{"headers":{"x-request-id":[%s"a"]}},%s}' % (b'"a",' * MEGABYTE, STARTED),
+    "many headers": lambda: (
+        b'{"request":{"headers":{%s"host":"h"}},%s}' % (b'"x-request-id":["a"],' * 400_000, STARTED)
+    ),
+    "a long list": lambda: (
+        b'{"request":{"headers":{"x-request-id":[%s"a"]}},%s}' % (b'"a",' * MEGABYTE, STARTED)
+    ),
     "an open string": lambda: b'{"request":{"uri":"' + b"x" * 10 * MEGABYTE,
     "quotes": lambda: b'{"request":' + b'"' * 10 * MEGABYTE,
     "backslashes": lambda: b'{"request":"' + b"\\" * (10 * MEGABYTE + 1),
@@ -141,7 +147,7 @@ ATTACKS: dict[str, bytes] = {
     "braces": HEAD + b"- - ---- 1/1/0/0/2 0/0 " + b"{" * 60_000,
     "quotes": HEAD + b"- - ---- 1/1/0/0/2 0/0 " + b'"' * 60_000,
     "spaces": HEAD + b" " * 60_000,
-    "spaces behind": HEAD + b"- - ---- 1/1/0/0/2 0/0 \"GET / HTTP/1.1\"" + b" " * 60_000 + b"{",
+    "spaces behind": HEAD + b'- - ---- 1/1/0/0/2 0/0 "GET / HTTP/1.1"' + b" " * 60_000 + b"{",
     "digits": b"1" * 60_000 + b":",
     "dates": b"127.0.0.1:1 [" + b"23/Nov/2026:18:35:39.609" * 2500,
     "headers": b"<134>1 " + b"- " * 30_000,
@@ -153,11 +159,11 @@ ATTACKS: dict[str, bytes] = {
     "JSON": b'{"v":"hap-req/1","id":"a","acc":"' + b'","acc":"' * 6000,
     "escapes": b'{"v":"hap-req/1","id":"' + b"\\u0041" * 10_000,
     "nested": b'{"v":"hap-req/1","id":' + b"[" * 60_000,
-    "tokens": HEAD + b"- - ---- 1/1/0/0/2 0/0 \"GET /?" + b"eyJ" * 20_000 + b" HTTP/1.1\"",
-    "bearers": HEAD + b"- - ---- 1/1/0/0/2 0/0 \"GET /?" + b"bearer+" * 8000 + b" HTTP/1.1\"",
-    "matrix": HEAD + b"- - ---- 1/1/0/0/2 0/0 \"GET /" + b";a=" * 20_000 + b" HTTP/1.1\"",
-    "percents": HEAD + b"- - ---- 1/1/0/0/2 0/0 \"GET /?a=" + b"%25" * 20_000 + b"%3D HTTP/1.1\"",
-    "hashes": HEAD + b"- - ---- 1/1/0/0/2 0/0 \"GET /" + b"#22" * 20_000 + b" HTTP/1.1\"",
+    "tokens": HEAD + b'- - ---- 1/1/0/0/2 0/0 "GET /?' + b"eyJ" * 20_000 + b' HTTP/1.1"',
+    "bearers": HEAD + b'- - ---- 1/1/0/0/2 0/0 "GET /?' + b"bearer+" * 8000 + b' HTTP/1.1"',
+    "matrix": HEAD + b'- - ---- 1/1/0/0/2 0/0 "GET /' + b";a=" * 20_000 + b' HTTP/1.1"',
+    "percents": HEAD + b'- - ---- 1/1/0/0/2 0/0 "GET /?a=' + b"%25" * 20_000 + b'%3D HTTP/1.1"',
+    "hashes": HEAD + b'- - ---- 1/1/0/0/2 0/0 "GET /' + b"#22" * 20_000 + b' HTTP/1.1"',
     "words": b"<134>Nov 23 18:35:39 h haproxy[7]: " + b"word " * 12_000,
     "names": b"<134>Nov 23 18:35:39 h haproxy[7]: " + b"a-" * 30_000,
     "pairs": b"<134>Nov 23 18:35:39 h haproxy[7]: " + b"a=" * 30_000,
@@ -183,7 +189,11 @@ def test_no_entry_takes_long_or_grows(attack: str) -> None:
     body = HUGE[attack]()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
-    for act in (lambda: split_body(body), lambda: split_body(b"[" + body + b"]"), lambda: handled(KONG, body, Source.KONG)):
+    for act in (
+        lambda: split_body(body),
+        lambda: split_body(b"[" + body + b"]"),
+        lambda: handled(KONG, body, Source.KONG),
+    ):
         try:
             act()
         except MalformedLine as error:
@@ -195,7 +205,17 @@ def test_no_entry_takes_long_or_grows(attack: str) -> None:
 def test_a_poisoned_entry_costs_none_of_its_neighbours() -> None:
     entry = b'{"request":{"id":"%d","headers":{}},"tries":[{"ip":"a"},{"ip":"b"}],"started_at":1795460245226}'
     good = [entry % number for number in range(99)]
-    for bad in (b'{"a":"\xff"}', b'{"a":NaN}', b"nonsense", b'{"a":"open}', b'{"a":[1}', b"}", b"[" * 90_000, b'"', b'{"u":"%s"}' % (b"x" * 5 * MEGABYTE)):
+    for bad in (
+        b'{"a":"\xff"}',
+        b'{"a":NaN}',
+        b"nonsense",
+        b'{"a":"open}',
+        b'{"a":[1}',
+        b"}",
+        b"[" * 90_000,
+        b'"',
+        b'{"u":"%s"}' % (b"x" * 5 * MEGABYTE),
+    ):
         entries = split_body(b"[" + b",".join([*good[:50], bad, *good[50:]]) + b"]")
         assert [item for item in entries if item in good] == good
         assert len(entries) == 100

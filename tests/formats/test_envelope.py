@@ -16,7 +16,13 @@ EPOCH = "2026-11-23T18:35:39.610519+00:00"
         (b"<134>Nov 23 18:35:39 haproxy[28764]: ", None, 28764, 6, "Nov 23 18:35:39"),
         (b"<134>Nov 23 18:35:39 edge-lab-1 haproxy[28764]: ", "edge-lab-1", 28764, 6, "Nov 23 18:35:39"),
         (b"<129>Nov  3 08:05:09 localhost my.tag: ", None, None, 1, "Nov  3 08:05:09"),
-        (b"<134>1 2026-11-23T18:35:39.610519+00:00 edge-lab-1 haproxy 28764 - - ", "edge-lab-1", 28764, 6, EPOCH),
+        (
+            b"<134>1 2026-11-23T18:35:39.610519+00:00 edge-lab-1 haproxy 28764 - - ",
+            "edge-lab-1",
+            28764,
+            6,
+            EPOCH,
+        ),
         (b"<134>1 - - haproxy - - - ", None, None, 6, None),
         (b"<134>", None, None, 6, None),
         (b"<6>", None, None, 6, None),
@@ -47,7 +53,9 @@ def test_every_header_is_told_from_the_message(
         (b'[a b="open]', '[a b="open]'),
     ],
 )
-def test_structured_data_is_taken_apart_even_where_it_breaks_its_grammar(structured: bytes, shown: str | None) -> None:
+def test_structured_data_is_taken_apart_even_where_it_breaks_its_grammar(
+    structured: bytes, shown: str | None
+) -> None:
     envelope = unwrap(b"<134>1 2026-11-23T18:35:39.610519+00:00 h haproxy 7 - " + structured + b" " + MESSAGE)
     assert (envelope.structured, envelope.message) == (shown, MESSAGE.decode())
 

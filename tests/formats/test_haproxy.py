@@ -24,9 +24,9 @@ Parse = Callable[..., Any]
 Load = Callable[[str], list[Any]]
 
 KINDS = {
-    "request": 204,
+    "request": 203,
     "proxy_state": 40,
-    "connection_error": 23,
+    "connection_error": 24,
     "server_state": 13,
     "health_check": 10,
     "tcp_session": 7,
@@ -99,7 +99,9 @@ def test_httplog_says_what_its_words_say(haproxy_lines: Load, parse_haproxy: Par
         words = line.decode().split(" ")
         client, date, frontend, server, timers, status, size = words[:7]
         assert (record.client_ip, record.client_port) == (
-            (None, None) if client == "unix:1" else (client.rpartition(":")[0], int(client.rpartition(":")[2]))
+            (None, None)
+            if client == "unix:1"
+            else (client.rpartition(":")[0], int(client.rpartition(":")[2]))
         )
         moment = datetime.strptime(date, "[%d/%b/%Y:%H:%M:%S.%f]").replace(tzinfo=UTC)
         assert record.start_us == round(moment.timestamp() * 1000) * 1000
@@ -117,7 +119,9 @@ def test_httplog_says_what_its_words_say(haproxy_lines: Load, parse_haproxy: Par
         assert record.scheme == ("https" if frontend.endswith("~") else "http")
 
 
-def test_httplog_requests_are_split_as_the_client_sent_them(haproxy_lines: Load, parse_haproxy: Parse) -> None:
+def test_httplog_requests_are_split_as_the_client_sent_them(
+    haproxy_lines: Load, parse_haproxy: Parse
+) -> None:
     for line in httplog_lines(haproxy_lines):
         record = parse_haproxy(line)
         request = line.decode().partition('"')[2].partition('"')[0]
@@ -168,7 +172,11 @@ def test_every_json_line_takes_the_fast_path(haproxy_lines: Load, haproxy: Hapro
 
 
 def test_clf_lines_give_the_same_request_as_httplog(haproxy_lines: Load, parse_haproxy: Parse) -> None:
-    clf = {line.case.partition("@")[0]: line.body for line in haproxy_lines("raw-udp") if line.case.endswith("@fe_clf")}
+    clf = {
+        line.case.partition("@")[0]: line.body
+        for line in haproxy_lines("raw-udp")
+        if line.case.endswith("@fe_clf")
+    }
     for case, line in clf.items():
         record = parse_haproxy(line)
         assert record.frontend == "fe_clf"
@@ -182,7 +190,11 @@ def test_clf_lines_give_the_same_request_as_httplog(haproxy_lines: Load, parse_h
 
 
 def test_events_say_whom_they_are_about(haproxy_lines: Load, parse_haproxy: Parse) -> None:
-    events = [record for line in haproxy_lines("rfc5424-udp") if isinstance(record := parse_haproxy(line.body), EdgeEvent)]
+    events = [
+        record
+        for line in haproxy_lines("rfc5424-udp")
+        if isinstance(record := parse_haproxy(line.body), EdgeEvent)
+    ]
     told = Counter((event.kind, event.proxy, event.server) for event in events)
     assert told["server_state", "be_check", "c2"] == 2
     assert told["health_check", "be_check", "c1"] == 5
@@ -197,7 +209,9 @@ def test_events_say_whom_they_are_about(haproxy_lines: Load, parse_haproxy: Pars
 
 
 def test_a_notice_of_dropped_lines_says_how_many(parse_haproxy: Parse) -> None:
-    event = parse_haproxy(b"<133>1 2026-11-23T18:35:39.610519+00:00 - haproxy 28764 - - 1172 events dropped\x00\n")
+    event = parse_haproxy(
+        b"<133>1 2026-11-23T18:35:39.610519+00:00 - haproxy 28764 - - 1172 events dropped\x00\n"
+    )
     assert (event.kind, event.count, event.severity, event.pid) == ("events_dropped", 1172, 5, 28764)
     assert event.text == "1172 events dropped"
 
@@ -206,7 +220,9 @@ def test_a_cookie_cannot_forge_a_request(parse_haproxy: Parse) -> None:
     """What HAProxy does not escape may look like the rest of a line; the true rest stands at the end."""
     forged = b'x" - ---- 9/9/9/9/9 0/0 {a|b} "GET /forged HTTP/1.1'
     line = (
-        b"127.0.0.1:1 [23/Nov/2026:18:35:39.609] fe be/s 0/0/0/0/7 200 85 APP=" + forged + b" - ---- 1/1/0/0/2 0/0 "
+        b"127.0.0.1:1 [23/Nov/2026:18:35:39.609] fe be/s 0/0/0/0/7 200 85 APP="
+        + forged
+        + b" - ---- 1/1/0/0/2 0/0 "
         b'"GET /true HTTP/1.1"'
     )
     record = parse_haproxy(line)
@@ -218,7 +234,12 @@ def test_a_client_cannot_begin_a_record_of_its_own(before: bytes, redactor: Reda
     """A line of another format that a client's text begins is not taken for the recommended line."""
     own = b'{"v":"hap-req/1","id":"made-up","node":"n","acc":"1795458940.099"}'
     parser = HaproxyParser(redactor=redactor, log_format="%[capture.req.hdr(0)] %ci:%cp [%tr] %ST %ID")
-    line = b"<134>Nov 23 18:35:39 h haproxy[1]: " + before + own + b" 192.0.2.9:1 [23/Nov/2026:18:35:39.609] 200 true-id"
+    line = (
+        b"<134>Nov 23 18:35:39 h haproxy[1]: "
+        + before
+        + own
+        + b" 192.0.2.9:1 [23/Nov/2026:18:35:39.609] 200 true-id"
+    )
     record = parser.parse(line, offset=1, arrival_ns=0, peer="")
     assert isinstance(record, EdgeRecord)
     assert (record.request_id, record.client_ip) == ("true-id", "192.0.2.9")
@@ -227,7 +248,7 @@ def test_a_client_cannot_begin_a_record_of_its_own(before: bytes, redactor: Reda
 @pytest.mark.parametrize("cut", [70, 74, 80, 88, 94, 104, 112, 125, 134])
 def test_an_httplog_line_that_was_cut_is_read_as_far_as_it_goes(cut: int, parse_haproxy: Parse) -> None:
     line = (
-        b'127.0.0.1:43424 [23/Nov/2026:18:35:39.609] fe_http be_ok/s1 0/0/3/21/24 200 85 - - ---- 1/1/0/0/1 0/0 {h} '
+        b"127.0.0.1:43424 [23/Nov/2026:18:35:39.609] fe_http be_ok/s1 0/0/3/21/24 200 85 - - ---- 1/1/0/0/1 0/0 {h} "
         b'"GET /ok?x=1&y=a%20b HTTP/1.1"'
     )
     whole, record = parse_haproxy(line), parse_haproxy(line[:cut] + b"\n")
@@ -238,7 +259,9 @@ def test_an_httplog_line_that_was_cut_is_read_as_far_as_it_goes(cut: int, parse_
     assert record.timers.Ta in {None, 24}
 
 
-def test_a_json_line_that_was_cut_is_read_as_far_as_it_goes(haproxy_lines: Load, parse_haproxy: Parse) -> None:
+def test_a_json_line_that_was_cut_is_read_as_far_as_it_goes(
+    haproxy_lines: Load, parse_haproxy: Parse
+) -> None:
     line = next(line.body for line in haproxy_lines("rfc5424-udp") if b'{"v":"hap-req' in line.body)
     whole = parse_haproxy(line)
     for cut in range(line.index(b'"end_us"'), len(line) - 3, 7):
@@ -264,7 +287,9 @@ def test_numbers_that_no_column_holds_are_unknown(parse_haproxy: Parse) -> None:
         b'{"v":"hap-req/1","id":"a","node":"n","acc":"1795458940.099","pid":99999999999999999999,"st":70000,'
         b'"cp":"123456","lc":-5,"B":"184467440737095516160","Tr":1e300}'
     )
-    assert (record.pid, record.status, record.client_port, record.log_counter, record.response_bytes) == (None,) * 5
+    assert (record.pid, record.status, record.client_port, record.log_counter, record.response_bytes) == (
+        None,
+    ) * 5
     assert flag.ODD_TYPES in record.flags
 
 
@@ -292,7 +317,9 @@ def test_what_haproxy_does_not_write_says_why(line: bytes, reason: str, parse_ha
 def test_a_date_without_zone_is_read_in_the_configured_one(redactor: Redactor) -> None:
     line = b'127.0.0.1:1 [01/Jul/2026:12:00:00.000] fe be/s 0/0/0/0/7 200 85 - - ---- 1/1/0/0/2 0/0 "GET / HTTP/1.1"'
     utc = HaproxyParser(redactor=redactor).parse(line, offset=1, arrival_ns=0, peer="")
-    berlin = HaproxyParser(redactor=redactor, time_zone="Europe/Berlin").parse(line, offset=1, arrival_ns=0, peer="")
+    berlin = HaproxyParser(redactor=redactor, time_zone="Europe/Berlin").parse(
+        line, offset=1, arrival_ns=0, peer=""
+    )
     assert isinstance(utc, EdgeRecord)
     assert isinstance(berlin, EdgeRecord)
     assert utc.start_us - berlin.start_us == 2 * 3600 * 10**6

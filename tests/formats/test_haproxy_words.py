@@ -25,8 +25,8 @@ ENVIRON = {"HOME": "/root", "LIST": "1 2 3", "EMPTY": ""}
         ("${HOME}", ["${HOME}"]),
         (r'"\$HOME \d"', [r"$HOME \d"]),
         ("''", [""]),
-        ('a"b"\'c\'d', ["abcd"]),
-        ('log-format "%{+Q}o %t"\' %s\'\\ %{-Q}r', ["log-format", "%{+Q}o %t %s %{-Q}r"]),
+        ("a\"b\"'c'd", ["abcd"]),
+        ("log-format \"%{+Q}o %t\"' %s'\\ %{-Q}r", ["log-format", "%{+Q}o %t %s %{-Q}r"]),
     ],
 )
 def test_words_are_cut_as_the_manual_says(line: str, words: list[str]) -> None:

@@ -49,11 +49,15 @@ def test_entries_say_what_their_fields_say(kong_entries: list[Any], parse_kong: 
         if "request" not in said:
             continue
         request, response, latencies = said["request"], said["response"], said["latencies"]
-        assert record.gateway_request_id == (request.get("id") or response["headers"].get("x-kong-request-id"))
+        assert record.gateway_request_id == (
+            request.get("id") or response["headers"].get("x-kong-request-id")
+        )
         assert record.started_us == said["started_at"] * 1000
         assert record.correlation_id == ((said.get("correlation_id") or "")[:256] or None)
         ids = request["headers"].get("x-request-id", said.get("correlation_id", ""))
-        assert record.request_ids == tuple(text[:256] for text in (ids if isinstance(ids, list) else [ids]) if text)
+        assert record.request_ids == tuple(
+            text[:256] for text in (ids if isinstance(ids, list) else [ids]) if text
+        )
         assert record.status == response.get("status")
         assert (record.method, record.source) == (request["method"], said.get("source"))
         assert (record.request_bytes, record.response_bytes) == (request["size"], response["size"])
@@ -68,7 +72,10 @@ def test_entries_say_what_their_fields_say(kong_entries: list[Any], parse_kong: 
         )
         assert record.credential_id == said.get("authenticated_entity", {}).get("id")
         assert record.anonymous is ("consumer" in said and "authenticated_entity" not in said)
-        assert (record.service_id, record.route_id) == (said.get("service", {}).get("id"), said.get("route", {}).get("id"))
+        assert (record.service_id, record.route_id) == (
+            said.get("service", {}).get("id"),
+            said.get("route", {}).get("id"),
+        )
         assert record.workspace == (said.get("workspace_name") or said.get("workspace"))
         status = str(said.get("upstream_status", ""))
         assert record.upstream_status == tuple(status.split(", ") if status else ())
@@ -140,12 +147,25 @@ def test_retries_of_the_edge_share_their_id_and_differ_in_kongs(
 
 def minimal(**changes: Any) -> bytes:
     request = {"id": "a" * 32, "method": "GET", "uri": "/", "headers": {"x-request-id": "r"}, "size": 1}
-    return json.dumps({"request": request, "response": {"status": 200}, "started_at": 1795460245226, **changes}).encode()
+    return json.dumps(
+        {"request": request, "response": {"status": 200}, "started_at": 1795460245226, **changes}
+    ).encode()
 
 
 @pytest.mark.parametrize(
     "name",
-    ["response", "latencies", "tries", "client_ip", "service", "route", "consumer", "workspace", "upstream_uri", "source"],
+    [
+        "response",
+        "latencies",
+        "tries",
+        "client_ip",
+        "service",
+        "route",
+        "consumer",
+        "workspace",
+        "upstream_uri",
+        "source",
+    ],
 )
 def test_a_field_that_is_not_there_is_unknown_and_no_error(name: str, parse_kong: Parse) -> None:
     record = parse_kong(minimal(**{name: None}))
@@ -154,7 +174,9 @@ def test_a_field_that_is_not_there_is_unknown_and_no_error(name: str, parse_kong
 
 
 def test_a_field_of_an_odd_type_costs_itself_alone(parse_kong: Parse) -> None:
-    record = parse_kong(minimal(consumer="alice", latencies={"kong": [], "proxy": 3}, response={"status": "200", "size": {}}))
+    record = parse_kong(
+        minimal(consumer="alice", latencies={"kong": [], "proxy": 3}, response={"status": "200", "size": {}})
+    )
     assert record.flags == (flag.ODD_TYPES,)
     assert (record.consumer_id, record.kong_ms, record.proxy_ms, record.status) == (None, None, 3, 200)
     assert record.gateway_request_id == "a" * 32
@@ -186,13 +208,20 @@ def test_the_time_in_kong_means_the_same_in_every_version(parse_kong: Parse) -> 
         ({"datadog": "123"}, None),
     ],
 )
-def test_trace_ids_are_given_in_the_w3c_form(trace_id: dict[str, str], expected: str, parse_kong: Parse) -> None:
+def test_trace_ids_are_given_in_the_w3c_form(
+    trace_id: dict[str, str], expected: str, parse_kong: Parse
+) -> None:
     assert parse_kong(minimal(trace_id=trace_id)).trace_id == expected
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("t=1795460243518000", 1_795_460_243_518_000), ("t=1795460243.518", 1_795_460_243_518_000), ("now", None), (["t=1"], None)],
+    [
+        ("t=1795460243518000", 1_795_460_243_518_000),
+        ("t=1795460243.518", 1_795_460_243_518_000),
+        ("now", None),
+        (["t=1"], None),
+    ],
 )
 def test_the_start_that_the_edge_sent_is_read(value: object, expected: int | None, parse_kong: Parse) -> None:
     request = {"id": "a", "headers": {"x-request-start": value}}
@@ -238,7 +267,9 @@ def test_what_is_no_entry_says_why(body: bytes, reason: str, parse_kong: Parse) 
 
 
 def test_longer_texts_than_any_server_takes_are_cut(parse_kong: Parse) -> None:
-    record = parse_kong(minimal(request={"id": "a", "uri": "/" + "x" * 5_000_000, "headers": {"user-agent": ["y" * 9000]}}))
+    record = parse_kong(
+        minimal(request={"id": "a", "uri": "/" + "x" * 5_000_000, "headers": {"user-agent": ["y" * 9000]}})
+    )
     assert len(record.path) == 8192
     assert len(record.user_agent) == 8192
     assert record.flags == (flag.TRUNCATED,)

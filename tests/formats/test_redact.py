@@ -29,7 +29,10 @@ def test_values_of_names_that_look_secret_are_replaced(name: str) -> None:
     assert query.endswith("&b=2")
 
 
-@pytest.mark.parametrize("name", ["page", "q", "monkey", "keyword", "statement", "author", "codec", "sort", "country_code2", "pinned"])
+@pytest.mark.parametrize(
+    "name",
+    ["page", "q", "monkey", "keyword", "statement", "author", "codec", "sort", "country_code2", "pinned"],
+)
 def test_other_values_are_kept(name: str) -> None:
     query = f"{name}=value&x=1"
     assert REDACTOR.query(query) == (query if name != "author" else REDACTOR.query(query))
@@ -78,7 +81,20 @@ def test_equal_secrets_have_equal_fingerprints_under_one_key_alone() -> None:
 
 
 queries = st.lists(
-    st.sampled_from(["a=1", f"token={_VALUE}", f"x={JWT}", "next=%3Ftoken%3Dabc", "code", ";", "&", "=", "%", f"key={JWT}"])
+    st.sampled_from(
+        [
+            "a=1",
+            f"token={_VALUE}",
+            f"x={JWT}",
+            "next=%3Ftoken%3Dabc",
+            "code",
+            ";",
+            "&",
+            "=",
+            "%",
+            f"key={JWT}",
+        ]
+    )
     | st.text(max_size=8)
 ).map("&".join)
 
@@ -101,7 +117,9 @@ def test_pseudonyms_are_off_unless_wanted() -> None:
 
 
 @given(st.ip_addresses())
-def test_an_address_gets_one_that_is_an_address_too(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_an_address_gets_one_that_is_an_address_too(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
     redactor = Redactor(b"k" * 32, Policy(pseudonyms=frozenset({"client_ip"})))
     shown = redactor.address(str(address))
     assert shown is not None
@@ -109,7 +127,12 @@ def test_an_address_gets_one_that_is_an_address_too(address: ipaddress.IPv4Addre
     assert redactor.address(shown) == shown
     if address.version == 4:
         assert redactor.address(f"::ffff:{address}") == shown
-    assert Redactor(b"another key of 32 bytes, or more", Policy(pseudonyms=frozenset({"client_ip"}))).address(str(address)) != shown
+    assert (
+        Redactor(b"another key of 32 bytes, or more", Policy(pseudonyms=frozenset({"client_ip"}))).address(
+            str(address)
+        )
+        != shown
+    )
 
 
 def test_users_get_names_that_stay() -> None:

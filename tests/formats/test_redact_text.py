@@ -33,7 +33,9 @@ def test_of_json_what_its_writers_wrote_is_kept() -> None:
 
 
 def test_of_json_what_a_client_wrote_is_not() -> None:
-    text = REDACTOR.text(b'{"request":{"headers":{"x-made-up":"said","host":"a b@c"},"querystring":{"said":true}},"own":"field","n":1234567}')
+    text = REDACTOR.text(
+        b'{"request":{"headers":{"x-made-up":"said","host":"a b@c"},"querystring":{"said":true}},"own":"field","n":1234567}'
+    )
     assert "said" not in text
     assert "a b@c" not in text
     assert '"own":"~' in text

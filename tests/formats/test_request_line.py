@@ -36,6 +36,8 @@ def test_escapes_are_undone_and_text_that_haproxy_does_not_write_stays() -> None
     assert unescape("€#22") == '€"'
 
 
-@pytest.mark.parametrize(("text", "version"), [("2", "2"), ("1.1", "1.1"), ("1", "1.1"), ("3.0", "3"), ("-", None), ("9", None)])
+@pytest.mark.parametrize(
+    ("text", "version"), [("2", "2"), ("1.1", "1.1"), ("1", "1.1"), ("3.0", "3"), ("-", None), ("9", None)]
+)
 def test_versions_have_one_name(text: str, version: str | None) -> None:
     assert http_version(text) == version

@@ -85,7 +85,7 @@ def json_line(**changes: Any) -> bytes:
 HEADER = b"<134>1 2026-11-23T18:35:39.610519+00:00 h haproxy 7 - - "
 HTTPLOG = (
     f"192.0.2.9:1 [23/Nov/2026:18:35:39.609] fe be/s 0/0/0/0/7 200 85 sid={PLANTED['cookie']} b={PLANTED['session']} ---- 1/1/0/0/2 "
-    f"0/0 {{{AGENT}|{PLANTED['token']}}} {{{PLANTED['cookie']}}} \"GET https://u:{PLANTED['password']}@h{PATH}?{QUERY} HTTP/2.0\""
+    f'0/0 {{{AGENT}|{PLANTED["token"]}}} {{{PLANTED["cookie"]}}} "GET https://u:{PLANTED["password"]}@h{PATH}?{QUERY} HTTP/2.0"'
 ).encode()
 
 
@@ -106,7 +106,10 @@ def haproxy_bodies() -> Iterator[bytes]:
     yield HEADER + f"Something said {PLANTED['token']} and {JWT}".encode()
     yield f"GET {PATH}?{QUERY} HTTP/1.1 {PLANTED['basic']} {PLANTED['session']}".encode()
     yield HEADER + f"192.0.2.9:1 [23/Nov/2026:18:35:39.609] fe/1: SSL handshake failure {JWT}".encode()
-    yield HEADER + f"custom 192.0.2.9 23/Nov/2026:18:35:39.609 200 {AGENT}|{PLANTED['cookie']}|GET {PATH}?{QUERY} HTTP/1.1".encode()
+    yield (
+        HEADER
+        + f"custom 192.0.2.9 23/Nov/2026:18:35:39.609 200 {AGENT}|{PLANTED['cookie']}|GET {PATH}?{QUERY} HTTP/1.1".encode()
+    )
 
 
 def kong_bodies() -> Iterator[bytes]:
@@ -118,7 +121,9 @@ def kong_bodies() -> Iterator[bytes]:
     yield whole.replace(b'"GET"', b'"G\xff"')
     yield json.dumps(entry(started_at=None)).encode()
     yield json.dumps(entry(request=None)).encode()
-    yield json.dumps(entry(request=None, session={"tls": {"sni": JWT}, "received": 1, "token": PLANTED["token"]})).encode()
+    yield json.dumps(
+        entry(request=None, session={"tls": {"sni": JWT}, "received": 1, "token": PLANTED["token"]})
+    ).encode()
     yield json.dumps(entry(request={"headers": "x", "uri": [PLANTED["token"]], "id": 7})).encode()
     yield json.dumps([entry()]).encode()
     yield json.dumps(PLANTED).encode()
@@ -126,23 +131,30 @@ def kong_bodies() -> Iterator[bytes]:
     yield b'{"request": {"headers": {"cookie": "' + PLANTED["cookie"].encode() + b" {}[],: \xff"
 
 
-FORMAT = '%[capture.req.hdr(2)] %ci %tr %ST %[capture.req.hdr(0)]|%CC|%r'
+FORMAT = "%[capture.req.hdr(2)] %ci %tr %ST %[capture.req.hdr(0)]|%CC|%r"
 
 
 @pytest.fixture
 def parsers(redactor: Redactor) -> dict[Source, Any]:
     formats = [LineFormat(compile_format(FORMAT, names={"capture.req.hdr(0)": "user_agent"}))]
-    return {Source.HAPROXY: HaproxyParser(redactor=redactor, formats=formats), Source.KONG: KongParser(redactor=redactor)}
+    return {
+        Source.HAPROXY: HaproxyParser(redactor=redactor, formats=formats),
+        Source.KONG: KongParser(redactor=redactor),
+    }
 
 
 def left(source: Source, body: bytes, parsers: dict[Source, Any], redactor: Redactor) -> str:
     """Give all that leaves the room for a body, as text."""
-    sealed = Sealer(parsers[Source.HAPROXY], parsers[Source.KONG], redactor).seal(source, body, arrival_ns=1, peer="")
+    sealed = Sealer(parsers[Source.HAPROXY], parsers[Source.KONG], redactor).seal(
+        source, body, arrival_ns=1, peer=""
+    )
     shown = sealed.decode()
     try:
         return f"{parsers[source].parse(body, offset=1, arrival_ns=1, peer='')!r} {shown}"
     except MalformedLine as error:
-        letter = to_dead_letter(body, offset=1, source=source, arrival_ns=1, peer="", error=error, redactor=redactor)
+        letter = to_dead_letter(
+            body, offset=1, source=source, arrival_ns=1, peer="", error=error, redactor=redactor
+        )
         return f"{letter!r} {error!r} {error} {error.__cause__!r} {shown}"
 
 

@@ -28,7 +28,10 @@ def test_a_number_above_the_most_is_unknown() -> None:
     assert whole_number("65536", 65_535) is None
 
 
-@pytest.mark.parametrize(("text", "expected"), [("a b", False), ("ü €", False), ("\u200b", False), ("a\x1b[", True), ("\x7f", True)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a b", False), ("ü €", False), ("\u200b", False), ("a\x1b[", True), ("\x7f", True)],
+)
 def test_control_characters_are_seen(text: str, expected: bool) -> None:
     assert has_control(text) is expected
 

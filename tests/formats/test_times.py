@@ -67,7 +67,9 @@ def test_leap_days_and_leap_seconds_exist() -> None:
         ("Feb 29 12:00:00", (2100, 2, 28), (2096, 2, 29, 12)),
     ],
 )
-def test_a_header_without_year_is_of_the_nearest(text: str, near: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def test_a_header_without_year_is_of_the_nearest(
+    text: str, near: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
     assert Dates("UTC").header_us(text, at(*near)) == at(*expected)
 
 
@@ -75,7 +77,9 @@ def test_a_header_without_zone_is_of_the_configured_one() -> None:
     assert Dates("Europe/Berlin").header_us("Jul  1 12:00:00", at(2026, 7, 1)) == at(2026, 7, 1, 10)
 
 
-@pytest.mark.parametrize("text", ["Feb 30 12:00:00", "Foo 23 18:35:39", "Nov 23 25:35:39", "", "2026-11-23T18:35:39"])
+@pytest.mark.parametrize(
+    "text", ["Feb 30 12:00:00", "Foo 23 18:35:39", "Nov 23 25:35:39", "", "2026-11-23T18:35:39"]
+)
 def test_what_is_no_header_date_is_none(text: str) -> None:
     assert Dates("UTC").header_us(text, at(2026, 1, 1)) is None
 
@@ -93,6 +97,8 @@ def test_seconds_and_milliseconds_are_microseconds(seconds: int, milliseconds: i
         assert epoch_us(f"{seconds}.{milliseconds:03d}") == (seconds * 1000 + milliseconds) * 1000
 
 
-@pytest.mark.parametrize("text", ["", "-", "1.5e3", "-1.000", "1795458940,099", "١٧٩٥٤٥٨٩٤٠.٠٩٩", "1795458940.09x"])
+@pytest.mark.parametrize(
+    "text", ["", "-", "1.5e3", "-1.000", "1795458940,099", "١٧٩٥٤٥٨٩٤٠.٠٩٩", "1795458940.09x"]
+)
 def test_other_numbers_are_none(text: str) -> None:
     assert epoch_us(text) is None

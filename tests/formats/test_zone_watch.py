@@ -13,7 +13,9 @@ HOUR_US = 3600 * 1_000_000
     [("UTC", -2, "UTC+02:00"), ("UTC", 5, "UTC-05:00"), ("Europe/Berlin", 2, "UTC+00:00"), ("UTC", -5.75, "UTC+05:45"),
      ("Asia/Kathmandu", 0.5, "UTC+05:15")],
 )  # fmt: skip
-def test_whole_quarter_hours_between_date_and_header_name_the_zone(zone: str, behind_hours: float, true: str) -> None:
+def test_whole_quarter_hours_between_date_and_header_name_the_zone(
+    zone: str, behind_hours: float, true: str
+) -> None:
     watch = ZoneWatch(zone)
     watch.look(START, 1500, START + 1_500_000 + 700 + round(behind_hours * HOUR_US))
     (warning,) = watch.warnings

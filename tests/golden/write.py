@@ -60,7 +60,11 @@ def _kong_rows() -> Iterator[dict[str, Any]]:
             rows = [] if file.name == "truth.jsonl" else rows[::40]
         for line in rows:
             captured = json.loads(line)
-            body = base64.b64decode(captured["body_b64"]) if "body_b64" in captured else captured["body"].encode()
+            body = (
+                base64.b64decode(captured["body_b64"])
+                if "body_b64" in captured
+                else captured["body"].encode()
+            )
             for entry in split_body(body):
                 yield _row(parser, str(file.relative_to(CAPTURES / "kong")), entry)
 

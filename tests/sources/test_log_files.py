@@ -22,7 +22,7 @@ PACKERS = {
     "gzip": gzip.compress,
     "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
 }
-RANDOM = random.Random(7)  # noqa: S311 -- lines that do not compress away
+RANDOM = random.Random(7)
 LINES = [b"%06d " % number + RANDOM.randbytes(60).hex().encode() for number in range(30_000)]
 CONTENT = b"\n".join(LINES) + b"\n"
 

@@ -135,8 +135,8 @@ def _warnings(compiled: Format) -> list[str]:
         for written in compiled.unnamed
     ]
     if compiled.encoding:
-        found.append("%{+json}o leaves control characters and bytes that are not UTF-8 as they are: such lines are read, "
-                     "and flagged, but other tools may refuse them")  # fmt: skip
+        found.append("%{+json}o leaves control characters and bytes that are not UTF-8 as they are: such lines are "
+                     "read, and flagged, but other tools may refuse them")  # fmt: skip
     for leaf in () if compiled.encoding else compiled.leaves:
         for piece in leaf.pieces:
             found += _warnings_on(piece, is_bare=leaf.is_bare) if piece.key else []

@@ -21,7 +21,9 @@ from pipeline.formats.log_format.items import ALIASES, SINCE_3_1
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
 pytestmark = [
     pytest.mark.haproxy,
-    pytest.mark.skipif(HAPROXY is None, reason="needs the haproxy binary; `make test` installs it where it may"),
+    pytest.mark.skipif(
+        HAPROXY is None, reason="needs the haproxy binary; `make test` installs it where it may"
+    ),
 ]
 
 _ALL = sorted(set(ALIASES) - SINCE_3_1 - {"CC", "CS", "hrl", "hsl"})
@@ -102,7 +104,9 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(("target", "agent"), [("/a/b?x=1&y=%22", AGENT), ("/a#{}", None)])
-def test_its_lines_give_back_what_the_client_did(name: str, target: str, agent: str | None, edge: Edge) -> None:
+def test_its_lines_give_back_what_the_client_did(
+    name: str, target: str, agent: str | None, edge: Edge
+) -> None:
     target = target.replace("#{}", "")
     line, (address, port) = edge.ask(name, target, agent)
     compiled = compile_format(FORMATS[name])
@@ -121,7 +125,15 @@ def test_its_lines_give_back_what_the_client_did(name: str, target: str, agent: 
     for key, expected in known.items():
         if key in values and not (name == "quoted" and expected is None):
             assert values[key] == expected, (key, line)
-    escaped = "{" + AGENT.replace("#", "#23").replace('"', "#22").replace("{", "#7B").replace("|", "#7C").replace("}", "#7D") + "}"
+    escaped = (
+        "{"
+        + AGENT.replace("#", "#23")
+        .replace('"', "#22")
+        .replace("{", "#7B")
+        .replace("|", "#7C")
+        .replace("}", "#7D")
+        + "}"
+    )
     if "hr" in values and name != "httplog_id":
         assert (values["hr"] or "{}") == (escaped if agent else "{}"), line
     if name == "json":
@@ -139,7 +151,7 @@ def test_its_configuration_gives_the_formats_of_its_lines(edge: Edge) -> None:
 
 
 WORDS = (
-    r'a\d \$ \'b', r"a\ b\'c\q'd\e'", '"x${NOPE-def}y${HOME}z$HOME"', r"${HOME}\x41", r"""'a"b$HOME\n'""", '"q ${LIST[*]} r"',
+    r"a\d \$ \'b", r"a\ b\'c\q'd\e'", '"x${NOPE-def}y${HOME}z$HOME"', r"${HOME}\x41", r"""'a"b$HOME\n'""", '"q ${LIST[*]} r"',
     '"tab\tin" # comment', r"""a"b"'c'd\\e f""", '"${NOPE}"e', r'"a\tb\\" c\#d # e', "''", '"" x',
 )  # fmt: skip
 
@@ -153,7 +165,12 @@ def test_words_are_cut_as_haproxy_cuts_them(words: str, tmp_path: Path) -> None:
         # HAProxy 2.6 spoils a line with variables while it makes room for its first long one.
         file.write_text(f".diag '{'x' * 200}'\n.notice {words}\n", encoding="utf-8")
         done = subprocess.run(
-            [str(HAPROXY), "-c", "-f", str(file)], env=environ, capture_output=True, text=True, timeout=30, check=False
+            [str(HAPROXY), "-c", "-f", str(file)],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         if index == 0 and len(split_words(words, environ)) == 1:
             assert f"'{word}'." in done.stderr, done.stderr

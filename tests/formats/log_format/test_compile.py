@@ -21,7 +21,7 @@ from pipeline.formats.request_line import unescape
 _URL = {chr(code): f"#{code:02X}" for code in (*range(32), 34, 35, *range(127, 256))}
 _HEADER = _URL | {char: f"#{ord(char):02X}" for char in "{|}"}
 _NAMES = string.ascii_letters + string.digits + "_.-"
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def url_encoded(value: str) -> str:
@@ -55,7 +55,9 @@ names = st.text(_NAMES, min_size=1, max_size=12)
 counts = st.integers(-1, 10**9).map(str)
 addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 latin = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=12)
-words = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters='"'), min_size=1, max_size=12)
+words = st.text(
+    st.characters(min_codepoint=33, max_codepoint=126, exclude_characters='"'), min_size=1, max_size=12
+)
 
 
 def plain(alias: str, values: st.SearchStrategy[str]) -> st.SearchStrategy[Printed]:
@@ -72,7 +74,9 @@ def quotable(alias: str, values: st.SearchStrategy[str]) -> st.SearchStrategy[Pr
 
 
 def hexadecimal(alias: str) -> st.SearchStrategy[Printed]:
-    return st.integers(0, 2**31).map(lambda value: Printed(f"%{{+X}}{alias}", f"{value:04X}", alias, str(value)))
+    return st.integers(0, 2**31).map(
+        lambda value: Printed(f"%{{+X}}{alias}", f"{value:04X}", alias, str(value))
+    )
 
 
 def captured(alias: str) -> st.SearchStrategy[Printed]:
@@ -168,7 +172,11 @@ def test_hand_written_json_is_read_back_nested_or_not(chosen: list[Printed], nes
         members.append(f'"k{index}":"{bare}"')
         shown.append(f'"k{index}":"{written}"')
     body, line = ",".join(members), ",".join(shown)
-    text, line = (f'{{"a":{{"b":[{{{body}}}]}}}}', f'{{"a":{{"b":[{{{line}}}]}}}}') if nested else (f"{{{body}}}", f"{{{line}}}")
+    text, line = (
+        (f'{{"a":{{"b":[{{{body}}}]}}}}', f'{{"a":{{"b":[{{{line}}}]}}}}')
+        if nested
+        else (f"{{{body}}}", f"{{{line}}}")
+    )
     values = compile_format(text).read(line)
     assert values is not None
     for item in chosen:
@@ -215,17 +223,26 @@ def test_escapes_of_structured_data_are_undone() -> None:
 def test_expressions_are_named_by_the_operator() -> None:
     text = "%ci %[var(txn.a)] %[var(txn.b)] %(third)[var(txn.c)] %[capture.req.hdr(0)]"
     compiled = compile_format(
-        text, names={"var(txn.a)": "kong_rid", "#2": "user_agent", "third": "host", "capture.req.hdr(0)": "ID"}
+        text,
+        names={"var(txn.a)": "kong_rid", "#2": "user_agent", "third": "host", "capture.req.hdr(0)": "ID"},
     )
     assert compiled.keys == ("ci", "kong_rid", "user_agent", "host", "ID")
-    assert compiled.read("192.0.2.1 k u h i") == {"ci": "192.0.2.1", "kong_rid": "k", "user_agent": "u", "host": "h", "ID": "i"}
+    assert compiled.read("192.0.2.1 k u h i") == {
+        "ci": "192.0.2.1",
+        "kong_rid": "k",
+        "user_agent": "u",
+        "host": "h",
+        "ID": "i",
+    }
     with pytest.raises(ConfigError, match="no value is called 'kong-rid'"):
         compile_format(text, names={"#1": "kong-rid"})
 
 
 def test_slots_are_what_was_captured_into_them() -> None:
     captures = Captures(("req.fhdr(user-agent)", "req.hdr(x-request-id)"), ("res.fhdr(x-kong-request-id)",))
-    expressions = compile_format('%ci "%[capture.req.hdr(0),json(utf8s)]" %[capture.res.hdr(0)]', captures=captures)
+    expressions = compile_format(
+        '%ci "%[capture.req.hdr(0),json(utf8s)]" %[capture.res.hdr(0)]', captures=captures
+    )
     assert expressions.keys == ("ci", "user_agent", "kong_rid")
     braces = compile_format("%ci %hr %hs", captures=captures)
     assert braces.read("192.0.2.1 {a#22b|mine} {k}") == {
@@ -234,11 +251,19 @@ def test_slots_are_what_was_captured_into_them() -> None:
 
 
 def test_the_json_of_3_0_gives_what_has_a_name() -> None:
-    compiled = compile_format("%{+json}o %(ip)ci %(n:str)cp %(st)ST %(ms)ms %(kong_rid)[capture.res.hdr(0)] %tsc %(r)r")
+    compiled = compile_format(
+        "%{+json}o %(ip)ci %(n:str)cp %(st)ST %(ms)ms %(kong_rid)[capture.res.hdr(0)] %tsc %(r)r"
+    )
     assert compiled.encoding == "json"
     assert compiled.unnamed == ("%tsc",)
     line = '{"ip": "192.0.2.1", "n": "77", "st": 200, "ms": 7, "kong_rid": null, "r": "GET /a\\\\b HTTP/1.1"}'
-    assert compiled.read(line) == {"ci": "192.0.2.1", "cp": "77", "ST": "200", "ms": "007", "r": "GET /a\\b HTTP/1.1"}
+    assert compiled.read(line) == {
+        "ci": "192.0.2.1",
+        "cp": "77",
+        "ST": "200",
+        "ms": "007",
+        "r": "GET /a\\b HTTP/1.1",
+    }
     broken = line.replace("/a", "/\x01\n")
     assert (compiled.read(broken) or {})["r"] == "GET /\x01\n\\b HTTP/1.1"
 
@@ -277,7 +302,7 @@ def test_a_cut_line_gives_what_is_whole() -> None:
         ("no items", "neither a built-in name"),
         ("", "neither a built-in name"),
         ('{"a":%ci,}', "not: "),
-        ('log-format %ci %cp', "spaces must be escaped"),
+        ("log-format %ci %cp", "spaces must be escaped"),
     ],
 )
 def test_what_haproxy_or_a_reader_cannot_use_is_refused(text: str, why: str) -> None:

@@ -18,6 +18,7 @@ from pipeline.cli.output import Column, Output, OutputOption, console, write_jso
 from pipeline.cli.run import ConfigFile
 from pipeline.config import Config, load_config
 from pipeline.errors import ConfigError
+from pipeline.interpreter import tune
 from pipeline.model import Source
 
 _OnProgress = Callable[[Source, int, int | None], None]
@@ -90,6 +91,7 @@ async def _replay(
     from pipeline.status import replay_document  # noqa: PLC0415
     from pipeline.topology import make_engine  # noqa: PLC0415
 
+    tune()
     source = Replay(files, Dates(config.sources.syslog.time_zone))
     clock = SystemClock()
     async with AsyncExitStack() as stack:

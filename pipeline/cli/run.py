@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from pipeline.config import Config, load_config
+from pipeline.interpreter import tune
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file.", envvar="HOPTRAIL_CONFIG", dir_okay=False)
@@ -60,9 +61,7 @@ def serve(
 async def _serve(config: Config) -> bool:
     from pipeline.topology import serve as run_topology  # noqa: PLC0415 -- the engine of the store takes 1 s to load
 
-    # A thread that parses holds the interpreter for this long before it lets an answer to Kong out. At the
-    # default of 5 ms an answer takes 6 to 11 ms, at this 1.6 ms.
-    sys.setswitchinterval(0.0005)
+    tune()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

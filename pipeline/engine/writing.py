@@ -67,8 +67,9 @@ class WriteStage:
         return {index: rows.sharing(key) for index, key in asked}
 
     def _lookup_key(self, group: Group) -> LookupKey | None:
-        key = group.lookup_key()
-        return key if group.look_up or self._store.may_hold(key.bucket_s) else None
+        if not group.look_up and not self._store.may_hold(group.bucket_s()):
+            return None
+        return group.lookup_key()
 
     def _settle(
         self, groups: Sequence[Group], stored: dict[int, list[Lineage]]
@@ -84,7 +85,9 @@ class WriteStage:
                 self._progress.late += bool(found)
             if stored:
                 fresh.add(settled.lineages)
-            for row in (*settled.lineages, *(found or ())):
+            for row in settled.lineages:
+                self._progress.cover(row.bucket_s)
+            for row in found or ():
                 self._progress.cover(row.bucket_s)
             yield group, settled
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.join.expect import expected_of
+from pipeline.join.ids import can_be_joined_on
 from pipeline.join.resolve import assign
 from pipeline.model import EdgeRecord, GatewayRecord
 
@@ -20,8 +21,19 @@ def is_complete(edges: Sequence[EdgeRecord], attempts: Sequence[GatewayRecord]) 
         return False
     if len(edges) == 1 and not attempts:
         return not expected_of(edges[0]).attempts
+    if len(edges) == 1 and len(attempts) == 1:
+        return _is_pair(edges[0], attempts[0])
     owned, orphans = assign(edges, attempts, crowded=False)
     return not orphans and all(_has_all(edge, owned[edge.rec_id]) for edge in edges)
+
+
+def _is_pair(edge: EdgeRecord, attempt: GatewayRecord) -> bool:
+    """Whether nothing is missing beside these two; nearly always the question."""
+    if expected_of(edge).attempts > 1:
+        return False
+    if edge.gateway_request_id is not None:
+        return edge.gateway_request_id == attempt.gateway_request_id
+    return edge.request_id in attempt.request_ids and can_be_joined_on(edge.request_id)
 
 
 def _has_all(edge: EdgeRecord, attempts: Sequence[GatewayRecord]) -> bool:

@@ -43,9 +43,10 @@ class Group(msgspec.Struct, gc=False):
         rec_ids: tuple[int, ...] = ()
         if not request_ids and not gateway_ids:
             rec_ids = (*(e.rec_id for e in self.edges), *(a.attempt_id for a in self.attempts))
-        return LookupKey(self._bucket_s(), tuple(request_ids), tuple(filter(None, gateway_ids)), rec_ids)
+        return LookupKey(self.bucket_s(), tuple(request_ids), tuple(filter(None, gateway_ids)), rec_ids)
 
-    def _bucket_s(self) -> int:
+    def bucket_s(self) -> int:
+        """Give where its rows have their place, UTC epoch seconds."""
         if self.edges:
             return bucket_of_edge(self.edges[0]).second
         first = self.attempts[0]

@@ -41,7 +41,7 @@ class Held:
         self._queue.append(waiting)
         for key in waiting.keys:
             self.index.add(key, waiting)
-        self._count(waiting, 1)
+        self._grow(waiting, waiting.edges + waiting.attempts)
 
     def extend(
         self,
@@ -52,10 +52,9 @@ class Held:
         keys: Sequence[int] = (),
     ) -> None:
         """Put packed records, and the keys that they bring, to something that waits."""
-        self._count(waiting, -1)
         waiting.edges += edges
         waiting.attempts += attempts
-        self._count(waiting, 1)
+        self._grow(waiting, edges + attempts)
         for key in keys:
             if key not in waiting.keys:
                 waiting.keys = (*waiting.keys, key)
@@ -64,7 +63,8 @@ class Held:
     def forget(self, waiting: Waiting) -> None:
         """Let something wait no longer; it gives up its packed records."""
         self.index.remove(waiting)
-        self._count(waiting, -1)
+        self.halves -= len(waiting.edges) + len(waiting.attempts)
+        self.bytes -= waiting.bytes
         waiting.is_open = False
         waiting.edges = waiting.attempts = ()
         self._closed_in_queue += 1
@@ -81,6 +81,8 @@ class Held:
             if other is not lone and not other.edges and other.keys[0] == key
         ]
 
-    def _count(self, waiting: Waiting, sign: int) -> None:
-        self.halves += sign * waiting.size
-        self.bytes += sign * (_HALF_OVERHEAD * waiting.size + waiting.packed_bytes)
+    def _grow(self, waiting: Waiting, packed: tuple[bytes, ...]) -> None:
+        size = _HALF_OVERHEAD * len(packed) + sum(map(len, packed))
+        waiting.bytes += size
+        self.halves += len(packed)
+        self.bytes += size

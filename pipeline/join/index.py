@@ -27,16 +27,13 @@ class Waiting(msgspec.Struct, gc=False):
     copies: tuple[tuple[Source, int], ...] = ()
     """Source and offset of further copies of its records."""
     is_open: bool = True
+    bytes: int = 0
+    """Memory it takes, estimated; kept by `Held`."""
 
     @property
     def size(self) -> int:
         """How many halves wait in it."""
         return len(self.edges) + len(self.attempts)
-
-    @property
-    def packed_bytes(self) -> int:
-        """Bytes of its packed records."""
-        return sum(map(len, self.edges)) + sum(map(len, self.attempts))
 
 
 class WaitingIndex:

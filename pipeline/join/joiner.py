@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from pipeline.join.complete import is_complete
+from pipeline.join.expect import expected_of
 from pipeline.join.group import Closed, Group
 from pipeline.join.held import Held
 from pipeline.join.ids import can_be_joined_on
@@ -108,6 +109,10 @@ class Joiner:
         if home is None:
             look_up = self._may_be_stored(edge.start_us, arrival_ns, keys)
             home = Waiting(arrival_ns, keys, keys, (), (), look_up, crowded)
+            if not lone and keys and expected_of(edge).attempts:
+                home.edges = (_pack(edge),)
+                self._held.hold(home)
+                return
         edges, attempts = _unpacked((home, *lone))
         if any(other.rec_id == edge.rec_id for other in edges):
             home.copies = (*home.copies, (Source.HAPROXY, edge.offset))
@@ -194,7 +199,10 @@ class Joiner:
         lag_ns, window_ns = arrival_ns - start_us * 1000, self._limits.window_ns
         if lag_ns > window_ns or -2 * lag_ns > window_ns:
             return True
-        return any(self._recent.holds(key) for key in keys)
+        for key in keys:  # noqa: SIM110 -- twice as fast as any() on the hottest path
+            if self._recent.holds(key):
+                return True
+        return False
 
     def _unite(self, first: Waiting, second: Waiting) -> Waiting:
         """Make one of two that an edge record belongs to; the one that waits longer stays."""

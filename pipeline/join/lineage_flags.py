@@ -61,8 +61,10 @@ def flags_of(
 
 def _disagreements(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...], delivered: int | None) -> list[str]:
     flags = []
-    if edge.request_id and not any(edge.request_id in attempt.request_ids for attempt in attempts):
-        flags.append(EDGE_ID_NOT_FORWARDED)
+    if edge.request_id and edge.request_id not in attempts[0].request_ids:
+        others = attempts[1:]
+        if not any(edge.request_id in attempt.request_ids for attempt in others):
+            flags.append(EDGE_ID_NOT_FORWARDED)
     if len(attempts) > 1 + edge.retries:
         flags.append(EXTRA_ATTEMPTS)
     if delivered is not None:

@@ -41,6 +41,8 @@ def settle(group: Group, stored: Sequence[Lineage]) -> Settled:
         stored: Live rows of the store that share an id, as `Store.find_stored` gives them; none where
             nothing can be stored.
     """
+    if not stored and len(group.edges) == 1 and len(group.attempts) <= 1 and not group.copies:
+        return _alone(group)
     links = Links(group) if stored else None
     tied = [row for row in stored if links is not None and links.tie(row)]
     union = _Union()
@@ -58,6 +60,15 @@ def settle(group: Group, stored: Sequence[Lineage]) -> Settled:
     if tied:
         is_late = union.has_news and any(row.missing for row in tied)
         lineages = list(_changes(lineages, tied, is_late=is_late))
+    return Settled(lineages, outcomes)
+
+
+def _alone(group: Group) -> Settled:
+    """Settle what is nearly every group: a pair, or half of one, and nothing stored of it."""
+    outcomes = [(group.edges[0].offset, _STORED[Source.HAPROXY])]
+    outcomes += [(attempt.offset, _STORED[Source.KONG]) for attempt in group.attempts]
+    evicted = group.closed == "evicted"
+    lineages = resolve(group.edges, group.attempts, evicted=evicted, crowded=group.crowded)
     return Settled(lineages, outcomes)
 
 

@@ -3,7 +3,7 @@
 A HAProxy file holds one record a line; a Kong file one http-log body a line, an object or an array. All files
 of both sides are merged by time, so that halves meet within the window; stamps are event time and never fall.
 
-Back pressure: a bus that is full is waited for. Reading blocks the loop it runs on: give it one of its own.
+Back pressure: a bus that is full is waited for. Reading blocks the loop it runs on, a mebibyte at a time.
 
 Delivery: a file that breaks off (a truncated .gz) does not undo what came before: that is replayed, the other
 files are finished, and the report names the fault, for an exit code of 1. A file that cannot be opened

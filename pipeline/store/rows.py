@@ -90,16 +90,12 @@ def encode_lineages(lineages: Sequence[Lineage]) -> bytes:
     """Write lineages as the lines of `JSONCompactEachRow` that `statements.insert_statement` takes.
 
     Raises:
-        ValueError: A bucket that no row can have, or a value that JSON cannot carry (a surrogate, an integer
-            beyond 64 bits).
+        ValueError: A bucket that no row can have, or text that JSON cannot carry (a surrogate).
     """
     for lineage in lineages:
         if lineage.bucket_s not in BUCKETS:
             raise ValueError(f"bucket {lineage.bucket_s} is before 1970 or after 2106")
-    try:
-        return _encode_lines(list(map(_ROW, lineages)))
-    except OverflowError as error:
-        raise ValueError(str(error)) from error
+    return _encode_lines(list(map(_ROW, lineages)))
 
 
 def decode_lineages(lines: bytes) -> list[Lineage]:

@@ -45,12 +45,9 @@ class SideTable(Generic[_S]):
         """Write rows as the lines that `insert_statement` takes.
 
         Raises:
-            ValueError: A value that JSON cannot carry.
+            ValueError: Text that JSON cannot carry (a surrogate).
         """
-        try:
-            return _encode_lines(list(map(self._values, rows)))
-        except OverflowError as error:
-            raise ValueError(str(error)) from error
+        return _encode_lines(list(map(self._values, rows)))
 
     def read(
         self,

@@ -132,6 +132,21 @@ async def test_drops_are_counted_once_however_often_the_kernel_tells_them(
     assert listener.records + drops(bus)["kernel_buffer"] == 1020
 
 
+def test_a_total_that_lags_or_wraps_is_counted_right(
+    bus: MemoryBus, clock: SystemClock, stats: SourceStats, drops: Drops
+) -> None:
+    """SO_RXQ_OVFL tells the total of when a datagram was queued, SO_MEMINFO that of now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        listener = stats.listener("syslog_udp", Source.HAPROXY)
+        thread = DatagramThread(receiver, "here", bus=bus, clock=clock, stats=listener, peers=None)
+        for total in (10, 8, 10, 12):
+            thread._count_drops(total)
+        assert drops(bus) == {"kernel_buffer": 12}
+        thread._drops_counted = 2**32 - 3
+        thread._count_drops(2)
+        assert drops(bus) == {"kernel_buffer": 17}
+
+
 async def test_what_the_bus_has_no_room_for_is_counted(
     clock: SystemClock, stats: SourceStats, drops: Drops, eventually: Eventually, udp_sender: Sender
 ) -> None:

@@ -120,7 +120,7 @@ def _from_infile(head: str, path: str) -> str:
 class Hangup(Response):
     """No answer at all."""
 
-    async def __call__(self, scope, receive, send) -> None:  # noqa: ANN001 -- ASGI's own types are dicts
+    async def __call__(self, *_: object) -> None:
         raise ConnectionAbortedError
 
 

@@ -7,6 +7,7 @@ by itself (`MATERIALIZED`) are in the DDL alone.
 A row travels as a JSON array, in both directions: `msgspec` encodes and decodes the model's own structs, and
 ClickHouse turns rows into columns, which costs less than doing so in Python. A field is `Nullable` only
 where its zero or its empty string is a value of its own; elsewhere that is "unknown", and comes back as None.
+Numbers fit their types because the formats bound them: ClickHouse would cut off what does not, without a word.
 """
 
 from __future__ import annotations

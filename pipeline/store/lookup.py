@@ -38,7 +38,7 @@ def find_stored(connection: Connection, keys: Sequence[LookupKey]) -> list[Linea
         StoreUnavailable: The store did not answer.
     """
     found: dict[tuple[int, str, int], Lineage] = {}
-    for chunk in _chunks(keys):
+    for chunk in chunks(keys):
         near, shares = buckets(chunk), condition(chunk)
         query = (
             f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {near.text} AND (bucket, request_id, rec_id) IN "  # noqa: S608 -- values are parameters
@@ -52,7 +52,7 @@ def find_stored(connection: Connection, keys: Sequence[LookupKey]) -> list[Linea
     return list(found.values())
 
 
-def _chunks(keys: Sequence[LookupKey]) -> Iterator[list[LookupKey]]:
+def chunks(keys: Sequence[LookupKey]) -> Iterator[list[LookupKey]]:
     """Cut keys, in order of their buckets, into statements of bounded size and few ranges of buckets."""
     chunk: list[LookupKey] = []
     hours: set[int] = set()

@@ -24,6 +24,7 @@ _LEDGER = "schema_versions"
 _LOCK = "schema_lock"
 _LOCK_STALE_S = 60
 """Age at which a lock belongs to a process that died: no file takes that long."""
+_LOCK_PATIENCE_S = 120
 _LOCK_POLL_S = 0.2
 _ALREADY_EXISTS = 57
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
@@ -150,7 +151,7 @@ def _apply(connection: Connection) -> list[Migration]:
 def _locked(connection: Connection) -> Iterator[None]:
     """Hold the lock of a server's schema: a table that only one can create."""
     client = connection.client
-    deadline = time.monotonic() + 2 * _LOCK_STALE_S
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
     while not _took(connection):
         if time.monotonic() > deadline:
             raise StoreUnavailable(f"another process holds {_LOCK}; drop that table if there is none")

@@ -49,7 +49,11 @@ def test_a_report_says_what_is_recovered_and_by_which_item() -> None:
     document = report("%ci:%cp [%tr] %ft %b/%s %ST %tsc %{+Q}r %ID")
     assert document["recovered"]["request_id"] == ["%ID"]
     assert document["recovered"]["edge.server"] == ["%b", "%s"]
-    assert [need["field"] for need in document["missing"]][:3] == ["edge.timers", "gateway_request_id", "edge.retries"]
+    assert [need["field"] for need in document["missing"]][:3] == [
+        "edge.timers",
+        "gateway_request_id",
+        "edge.retries",
+    ]
     assert document["ambiguous"] == []
     assert (document["kind"], document["shape"]) == ("requests", "text")
 
@@ -63,8 +67,15 @@ def test_names_fill_what_is_missing() -> None:
 
 
 def test_json_that_breaks_for_some_requests_is_warned_of() -> None:
-    warnings = report('{"b":%B,"p":%sp,"r":"%r","ua":"%[capture.req.hdr(0)]","ok":"%[path,json(utf8s)]","st":%ST}')["warnings"]
-    assert [warning.partition(" may")[0] for warning in warnings] == ["%B", "%sp", "%r", "%[capture.req.hdr(0)]"]
+    warnings = report(
+        '{"b":%B,"p":%sp,"r":"%r","ua":"%[capture.req.hdr(0)]","ok":"%[path,json(utf8s)]","st":%ST}'
+    )["warnings"]
+    assert [warning.partition(" may")[0] for warning in warnings] == [
+        "%B",
+        "%sp",
+        "%r",
+        "%[capture.req.hdr(0)]",
+    ]
 
 
 def test_what_haproxy_3_does_not_write_is_named() -> None:

@@ -190,7 +190,7 @@ def test_a_locked_store_that_nobody_announces_is_named_with_what_to_do(
 def test_a_server_json_that_is_stale_or_damaged_does_not_stand_in_the_way(
     run: Run,
     data_dir: Path,
-    announced: Any,  # noqa: ANN401 -- whatever a file may hold
+    announced: Any,
 ) -> None:
     file = data_dir / "server.json"
     file.write_text(json.dumps(announced) if announced != "nonsense" else "{", encoding="utf-8")

@@ -30,7 +30,11 @@ class Place(NamedTuple):
 
     def run(self, *words: str) -> Ran:
         done = subprocess.run(
-            [str(HOPTRAIL), *words, "--data-dir", str(self.data_dir)], capture_output=True, text=True, timeout=120, check=False
+            [str(HOPTRAIL), *words, "--data-dir", str(self.data_dir)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -91,7 +95,9 @@ def test_after_a_mend_the_originals_are_found_in_the_log_and_come_in(place: Plac
     assert ran.code == 0, ran.err
     assert "1 of 3 dead letters are understood now" in ran.err
     assert (mended / "haproxy.log").read_bytes() == CUSTOM
-    again = place.run("replay", "--haproxy", str(mended / "haproxy.log"), "--log-format", FORMAT, "-o", "json")
+    again = place.run(
+        "replay", "--haproxy", str(mended / "haproxy.log"), "--log-format", FORMAT, "-o", "json"
+    )
     assert json.loads(again.out)["sources"]["haproxy"]["stored"] == 1
     found = place.run("search", "--path", "/later", "-o", "json")
     assert [row["request_id"] for row in json.loads(found.out)] == ["abc-2"]

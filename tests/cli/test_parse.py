@@ -75,7 +75,9 @@ def test_captured_bodies_are_all_understood(tmp_path: Path) -> None:
     with file.open("wb") as out:
         for line in (CORPUS / "kong.jsonl").read_text("utf-8").splitlines():
             row = json.loads(line)
-            out.write((base64.b64decode(row["body_b64"]) if "body_b64" in row else row["body"].encode()) + b"\n")
+            out.write(
+                (base64.b64decode(row["body_b64"]) if "body_b64" in row else row["body"].encode()) + b"\n"
+            )
     result = run("kong", str(file))
     assert (result.exit_code, result.stderr.strip()) == (0, "1544 attempt")
 
@@ -110,7 +112,9 @@ def test_a_format_names_and_a_zone_are_options() -> None:
 def test_a_configuration_gives_the_formats(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text('frontend f\n mode http\n log stdout local0\n log-format "%f|%ci|%ST|%tr"\n')
-    result = run("haproxy", "--haproxy-config", str(config), given=b"f|192.0.2.1|204|01/Jul/2026:12:00:00.000\n")
+    result = run(
+        "haproxy", "--haproxy-config", str(config), given=b"f|192.0.2.1|204|01/Jul/2026:12:00:00.000\n"
+    )
     assert rows(result)[0]["fields"]["frontend"] == "f"
 
 

@@ -30,7 +30,7 @@ def captured(captures: Path, case: str, number: int = 0) -> dict[str, Any]:
     return entry
 
 
-def shape(value: Any) -> Any:  # noqa: ANN401 -- JSON
+def shape(value: Any) -> Any:
     """Give the type of a value and of all within it."""
     if isinstance(value, dict):
         return {key: shape(inner) for key, inner in value.items()}

@@ -56,7 +56,7 @@ class Told(NamedTuple):
 
 
 @pytest.fixture
-def fate() -> Any:  # noqa: ANN401 -- replaces the shared one
+def fate() -> Any:
     return fate_by_argument(0.05)
 
 

@@ -281,7 +281,7 @@ def test_bytes_that_are_no_text_stay_visible(parse_kong: Parse) -> None:
     assert flag.NOT_UTF8 in record.flags
 
 
-def test_users_and_addresses_go_by_pseudonyms_where_that_is_wanted(parse_kong: Parse) -> None:
+def test_users_and_addresses_go_by_pseudonyms_where_that_is_wanted() -> None:
     from pipeline.formats.kong import KongParser  # noqa: PLC0415 -- beside its use
     from pipeline.formats.redact import Policy  # noqa: PLC0415
 

@@ -22,7 +22,9 @@ with atheris.instrument_imports(include=["pipeline.formats"]):
 from pipeline.model import Source
 
 _REDACTOR = Redactor(b"k" * 32)
-_HAPROXY = HaproxyParser(redactor=_REDACTOR, log_format='%{+Q}o %ci "%[capture.req.hdr(0)]" %CC %hr %hrl %ST %tr')
+_HAPROXY = HaproxyParser(
+    redactor=_REDACTOR, log_format='%{+Q}o %ci "%[capture.req.hdr(0)]" %CC %hr %hrl %ST %tr'
+)
 _KONG = KongParser(redactor=_REDACTOR)
 
 
@@ -38,7 +40,9 @@ def _read(parser: HaproxyParser | KongParser, source: Source, body: bytes) -> No
     try:
         record = parser.parse(body, offset=1, arrival_ns=1_795_460_245_226_000_000, peer="p")
     except MalformedLine as error:
-        letter = to_dead_letter(body, offset=1, source=source, arrival_ns=1, peer="p", error=error, redactor=_REDACTOR)
+        letter = to_dead_letter(
+            body, offset=1, source=source, arrival_ns=1, peer="p", error=error, redactor=_REDACTOR
+        )
         letter.body.encode()
     else:
         f"{record}".encode()
@@ -57,7 +61,9 @@ def split(body: bytes) -> None:
 def framing(stream: bytes) -> None:
     whole, pieces = StreamFramer(max_frame=64), StreamFramer(max_frame=64)
     expected = whole.feed(stream) + whole.close()
-    found = [frame for at in range(len(stream)) for frame in pieces.feed(stream[at : at + 1])] + pieces.close()
+    found = [
+        frame for at in range(len(stream)) for frame in pieces.feed(stream[at : at + 1])
+    ] + pieces.close()
     if found != expected:
         raise AssertionError("framed otherwise byte by byte")
 

@@ -33,13 +33,21 @@ def seeds(target: str) -> Iterable[bytes]:
         return [json.loads(row)["body"].encode(errors="replace") for row in rows]
     if target == "log_format":
         formats = [(CAPTURES / "haproxy" / name).read_bytes() for name in ("json26.fmt", "json26-error.fmt")]
-        return [*formats, b"%{+Q,+X}o %ci:%cp [%tr] %(n:str)b %{-Q}[src,hex] %hr %HQ\n192.0.2.1:1 x", b'{"a":["%ST",{"b":"%Ts.%ms"}]}\n{"a":[]}']
+        return [
+            *formats,
+            b"%{+Q,+X}o %ci:%cp [%tr] %(n:str)b %{-Q}[src,hex] %hr %HQ\n192.0.2.1:1 x",
+            b'{"a":["%ST",{"b":"%Ts.%ms"}]}\n{"a":[]}',
+        ]
     return [(CAPTURES / "haproxy" / name).read_bytes() for name in ("edge-2.6.cfg", "edge-3.x.cfg")]
 
 
 def run(target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(HERE / "target.py"), target, *arguments], capture_output=True, text=True, timeout=3600, check=False
+        [sys.executable, str(HERE / "target.py"), target, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
     )
 
 

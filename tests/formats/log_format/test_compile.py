@@ -33,7 +33,7 @@ def header_encoded(value: str) -> str:
 
 
 def json_encoded(value: str) -> str:
-    """As `json(utf8s)`: quotes, backslashes and slashes escaped, the rest of ASCII or `\\uXXXX`."""
+    r"""As `json(utf8s)`: quotes, backslashes and slashes escaped, the rest of ASCII or `\uXXXX`."""
     return json.dumps(value)[1:-1].replace("/", "\\/")
 
 

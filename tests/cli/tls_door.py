@@ -17,7 +17,7 @@ from pipeline.data_dir import announced
 from pipeline.http_server import HttpServer
 from pipeline.web.door import door_app
 
-PASSWORD = "a password of the process's own"  # noqa: S105 -- of this process alone
+PASSWORD = "a password of the process's own"
 
 
 async def main(data_dir: Path, certificate: Path, key: Path) -> None:

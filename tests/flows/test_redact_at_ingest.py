@@ -19,7 +19,7 @@ from pipeline.model import Delivery, Lineage, Source
 from pipeline.parsers import Parsers
 from pipeline.sinks.memory import MemoryStore
 
-SECRET = "s3cr3t-of-the-client"  # noqa: S105 -- what must not be found
+SECRET = "s3cr3t-of-the-client"
 
 
 async def _stored(bodies: list[tuple[Source, bytes]], *, sealed: bool) -> tuple[list[Lineage], list[bytes]]:

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.formats.haproxy_words import split_words
 
-ENVIRON = {"HOME": "/root", "LIST": "1 2 3", "EMPTY": ""}
+ENVIRON = {"HOME": "/home/me", "LIST": "1 2 3", "EMPTY": ""}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ ENVIRON = {"HOME": "/root", "LIST": "1 2 3", "EMPTY": ""}
         (r"\x41\n\t", ["A\n\t"]),
         ('"a b" # c', ["a b"]),
         ("'a \"$HOME\\n' b", ['a "$HOME\\n', "b"]),
-        ('"${HOME}/x $HOME ${NO-default} ${EMPTY-default}|"', ["/root/x /root default |"]),
+        ('"${HOME}/x $HOME ${NO-default} ${EMPTY-default}|"', ["/home/me/x /root default |"]),
         ('"${LIST[*]}" x', ["1", "2", "3", "x"]),
         ("${HOME}", ["${HOME}"]),
         (r'"\$HOME \d"', [r"$HOME \d"]),

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.store.dsn import EmbeddedDsn, ServerDsn, parse_dsn
 
-PASSWORD = "correct horse"  # noqa: S105 -- made up
+PASSWORD = "correct horse"
 
 
 def server(dsn: str, **environ: str) -> ServerDsn:

@@ -162,7 +162,7 @@ def test_any_lineage_comes_back_equal(connection: Connection, rows: list[Lineage
 
 
 def read_all(connection: Connection) -> list[Lineage]:
-    query = f"SELECT {select_list()} FROM {TABLE} FINAL"  # noqa: S608 -- our names
+    query = f"SELECT {select_list()} FROM {TABLE} FINAL"
     return decode_lineages(connection.client.raw_query(query, fmt=FORMAT))
 
 

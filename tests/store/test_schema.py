@@ -69,7 +69,7 @@ def test_a_changed_file_is_refused(empty: Connection) -> None:
     schema.apply(empty, embedded=False)
     empty.client.command(
         "INSERT INTO schema_versions (number, name, checksum, applied_at) "
-        f"VALUES (1, '{NAMES[0]}', 'another', now64(3) + INTERVAL 1 DAY)"  # noqa: S608 -- our name
+        f"VALUES (1, '{NAMES[0]}', 'another', now64(3) + INTERVAL 1 DAY)"
     )
     with pytest.raises(ConfigError, match=f"{NAMES[0]} was changed"):
         schema.apply(empty, embedded=False)

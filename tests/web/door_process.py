@@ -19,7 +19,7 @@ from pipeline.config import DoorConfig
 from pipeline.http_server import HttpServer
 from pipeline.web.door import door_app
 
-OWN_PASSWORD = "a password of our own"  # noqa: S105 -- of this process alone
+OWN_PASSWORD = "a password of our own"
 
 
 async def main(directory: str, config: DoorConfig) -> None:

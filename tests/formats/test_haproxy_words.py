@@ -20,7 +20,7 @@ ENVIRON = {"HOME": "/home/me", "LIST": "1 2 3", "EMPTY": ""}
         (r"\x41\n\t", ["A\n\t"]),
         ('"a b" # c', ["a b"]),
         ("'a \"$HOME\\n' b", ['a "$HOME\\n', "b"]),
-        ('"${HOME}/x $HOME ${NO-default} ${EMPTY-default}|"', ["/home/me/x /root default |"]),
+        ('"${HOME}/x $HOME ${NO-default} ${EMPTY-default}|"', ["/home/me/x /home/me default |"]),
         ('"${LIST[*]}" x', ["1", "2", "3", "x"]),
         ("${HOME}", ["${HOME}"]),
         (r'"\$HOME \d"', [r"$HOME \d"]),

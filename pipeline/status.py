@@ -69,6 +69,7 @@ class Observed:
                 "pending_bytes": joiner.pending_bytes,
                 "oldest_s": _seconds(now_ns, joiner.oldest_arrival_ns),
                 "window_s": self.window_s,
+                "looked_up": self.engine.progress.looked_up,
                 "late": self.engine.progress.late,
                 "evicted": self.engine.progress.evicted,
             },

@@ -14,7 +14,7 @@ from pipeline.formats.text import (
     LARGEST_PORT,
     LONGEST_FIELD,
     has_control,
-    identity_hash,
+    joined_hash,
     whole_number,
 )
 from pipeline.formats.times import epoch_us
@@ -102,21 +102,17 @@ class JsonLines:
             line.Td,
             line.Ta,
         )
-        request_id, client, port, status = line.id, line.ci, line.cp, line.st
+        request_id, client, port, status, pid = line.id, line.ci, line.cp, line.st, line.pid
         path, query, host, node, user_agent = line.path, line.q, line.host, line.node, line.ua
         if node is None:  # an older line: `host` is HAProxy's own name, and the target stands as a whole
             node, host = host, line.hst or ""
         if path is None:
             target = split_target(line.uri or "")
             path, query, host = target.path or "", target.query or "", host or target.host or ""
-        raised = _flags(line, path, user_agent, flags)
+        is_plain = flags is None and path.isprintable() and user_agent.isprintable()
         return EdgeRecord(
-            rec_id=identity_hash(
-                request_id,
-                node,
-                f"{line.pid}\x1f{line.rt}",
-                line.acc or f"{line.acc_us}",
-                f"{client}\x1f{port}",
+            rec_id=joined_hash(
+                f"{request_id}\x1f{node}\x1f{pid}\x1f{line.rt}\x1f{line.acc or line.acc_us}\x1f{client}\x1f{port}"
             ),
             offset=offset,
             request_id="" if request_id in none else redactor.identifier(request_id[:256]),
@@ -126,7 +122,7 @@ class JsonLines:
             request_start_us=line.req_us,
             end_us=line.end_us,
             node=node or sender or None,
-            pid=line.pid,
+            pid=pid,
             log_counter=line.lc,
             frontend=None if line.fe in none else line.fe,
             backend=None if line.be in none else line.be,
@@ -167,7 +163,7 @@ class JsonLines:
             claimed_traceparent=None if line.c_tp in none else redactor.identifier(line.c_tp),
             pool=None if line.pool in none else line.pool,
             error=line.ferr if line.ferrs in none and line.ferr not in _NO_ERROR else line.ferrs or None,
-            flags=raised,
+            flags=() if is_plain else _flags(line, path, user_agent, flags),
         )
 
     def _port(self, text: str) -> int | None:
@@ -197,8 +193,6 @@ class JsonLines:
 
 
 def _flags(line: Line, path: str, user_agent: str, raised: list[str] | None) -> tuple[str, ...]:
-    if raised is None and path.isprintable() and user_agent.isprintable():
-        return ()
     found = set(raised or ())
     if line.v == _ERROR:
         found.add(flag.BAD_REQUEST)

@@ -40,7 +40,7 @@ _PERSON = re.compile(r"person-[0-9a-f]{16}")
 _OURS = ipaddress.ip_network("fd68:6f70::/32")
 """Pseudonyms of addresses are unique local addresses (RFC 4193) of this prefix, 96 bits of keyed hash."""
 
-_SHORTEST_TOKEN = 15
+_SHORTEST_TOKEN = 12
 """Characters of the shortest credential that is known by its shape alone."""
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED = 512
@@ -113,13 +113,10 @@ class Redactor:
             return self.clean(text)
         separator = "&" if "&" in text or ";" not in text else ";"
         names, pairs = self._names, text.split(separator)
-        if len(text) < _LONGEST_REMEMBERED and "%" not in text and "+" not in text:
-            for pair in pairs:  # most queries are of names seen before and short values: nothing to do
-                if len(pair) >= _SHORTEST_TOKEN or names.get(pair.partition("=")[0]) is not False:
-                    break
-            else:
-                return text
-        return separator.join([self._pair(pair) for pair in pairs])
+        for pair in pairs:  # most queries are of names seen before and short values: nothing to do
+            if len(pair) >= _SHORTEST_TOKEN or names.get(pair.partition("=")[0]) is not False:
+                return separator.join([self._pair(pair) for pair in pairs])
+        return text
 
     def uri(self, text: str) -> str:
         """Redact a request target: path, query, and the userinfo of an absolute form; the fragment is cut."""
@@ -178,7 +175,7 @@ class Redactor:
         name, equals, value = pair.partition("=")
         if value and self.is_secret(name):
             return name + equals + self.secret(value)
-        if len(pair) < _SHORTEST_TOKEN and "%" not in pair and "+" not in pair:
+        if len(pair) < _SHORTEST_TOKEN:
             return pair
         if "%" in value and self._hides_pair(value):
             return name + equals + self.secret(value)

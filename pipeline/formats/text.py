@@ -36,6 +36,9 @@ def whole_number(text: str | None, most: int = LARGEST) -> int | None:
     Anything that is not ASCII digits is None: `int()` would take `1_0` and other scripts' digits. So is
     what is above `most`, which no HAProxy writes and no column would hold.
     """
+    number = _SMALL.get(text)  # nearly all of them, at a third of the cost
+    if number is not None:
+        return number
     if not text:
         return None
     digits = text[1:] if text[0] == "+" else text
@@ -47,9 +50,16 @@ def whole_number(text: str | None, most: int = LARGEST) -> int | None:
 
 def identity_hash(*parts: str) -> int:
     """Hash raw identity fields to 64 bits, never 0."""
+    return joined_hash("\x1f".join(parts))
+
+
+def joined_hash(text: str) -> int:
+    """Hash identity fields that are joined by the unit separator already."""
     state = _HASH.copy()  # cheaper than a new one
-    state.update("\x1f".join(parts).encode(errors="replace"))
+    state.update(text.encode(errors="replace"))
     return int.from_bytes(state.digest()) or 1
 
 
 _HASH = blake2b(digest_size=8)
+_SMALL = {str(number): number for number in range(1000)}
+"""Numbers below the least `most` that is asked for."""

@@ -193,9 +193,9 @@ def _open_server(dsn: ServerDsn, *, create: bool) -> Connection:
             form_encode_query_params=True,  # a look-up's ids do not fit into a URL
             **options,
         )
-    except DatabaseError as error:
-        raise ConfigError(f"{dsn.shown} refuses: {in_words(error)}") from error
     except (Error, OSError) as error:
+        if isinstance(error, DatabaseError) and error.code is not None:
+            raise ConfigError(f"{dsn.shown} refuses: {in_words(error)}") from error
         raise StoreUnavailable(f"{dsn.shown} does not answer: {in_words(error)}") from error
     return _with_database(Connection(client, embedded=False), dsn.database, create=create)
 

@@ -47,11 +47,10 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
 def test_the_password_comes_from_a_file_or_from_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(f"{PASSWORD}\n")
-    assert (
-        server(f"clickhouse://me@db?password_file={file}", CLICKHOUSE_PASSWORD="other").password == PASSWORD
-    )
-    assert server("clickhouse://me@db", CLICKHOUSE_PASSWORD=PASSWORD).password == PASSWORD
-    assert server("clickhouse://me:mine@db", CLICKHOUSE_PASSWORD=PASSWORD).password == "mine"
+    environ = {"CLICKHOUSE_PASSWORD": "of the environment"}
+    assert server(f"clickhouse://me@db?password_file={file}", **environ).password == PASSWORD
+    assert server("clickhouse://me@db", **environ).password == "of the environment"  # noqa: S105
+    assert server("clickhouse://me:mine@db", **environ).password == "mine"  # noqa: S105
 
 
 def test_a_dsn_is_shown_without_its_password() -> None:

@@ -7,7 +7,6 @@ strangers in one lineage; they are shown, and never joined on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 _SHORTEST = 8
 """Characters: HAProxy's documented unique-id-format gives 20 or more, a UUID 36."""
@@ -15,10 +14,12 @@ _FEWEST_DISTINCT = 4
 """Different characters: `00000000-0000-0000-0000-000000000000` has two."""
 
 
-@lru_cache(maxsize=65_536)
 def can_be_joined_on(request_id: str) -> bool:
     """Whether an id may be unique to a request: long enough, and not one character again and again."""
-    return len(request_id) >= _SHORTEST and len(set(request_id)) >= _FEWEST_DISTINCT
+    if len(request_id) < _SHORTEST:
+        return False
+    # Nearly always the first characters differ enough; looking at all of them costs four times as much.
+    return len(set(request_id[:_SHORTEST])) >= _FEWEST_DISTINCT or len(set(request_id)) >= _FEWEST_DISTINCT
 
 
 def joinable(request_ids: Iterable[str]) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.model import EdgeRecord, GatewayRecord
 
-_TRACEPARENT = 55
-_HEX = frozenset("0123456789abcdef")
+_LENGTH = 55
+"""Characters of a version 00 header."""
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?", re.DOTALL)
 
 
 def trace_of(
@@ -29,16 +32,10 @@ def trace_id_of(traceparent: str) -> str | None:
 
     Versions above 00 may carry more fields behind the four; `ff` and all-zero ids are invalid.
     """
-    if (
-        len(traceparent) < _TRACEPARENT
-        or traceparent[2] != "-"
-        or traceparent[35] != "-"
-        or traceparent[52] != "-"
-    ):
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found is None:
         return None
-    version, trace_id, span_id = traceparent[:2], traceparent[3:35], traceparent[36:52]
-    if len(traceparent) > _TRACEPARENT and (version == "00" or traceparent[55] != "-"):
-        return None
-    if version == "ff" or not _HEX.issuperset(version + trace_id + span_id + traceparent[53:55]):
+    version, trace_id, span_id = found.groups()
+    if version == "ff" or (version == "00" and len(traceparent) > _LENGTH):
         return None
     return trace_id if trace_id.strip("0") and span_id.strip("0") else None

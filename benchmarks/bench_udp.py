@@ -28,6 +28,7 @@ from pipeline.addresses import split_address
 from pipeline.bus.journal import Journal, open_journal
 from pipeline.clock import SystemClock
 from pipeline.config import SyslogConfig
+from pipeline.interpreter import tune
 from pipeline.listening import address_of, bound_socket
 from pipeline.model import Delivery, OutcomeKind, Source
 from pipeline.sources.recvmmsg import dropped_in_all
@@ -36,8 +37,6 @@ from pipeline.sources.syslog_udp import enlarge_buffer, listen_udp
 
 RATE, SECONDS, SIZE = 50_000, 10, 700
 CAP = 2**30
-SWITCH_INTERVAL_S = 0.0002
-"""As `hoptrail serve` sets it."""
 
 
 class Measured(NamedTuple):
@@ -169,7 +168,7 @@ def processor_s() -> float:
 
 async def main() -> None:
     """Print everything."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    tune()
     logging.basicConfig(level=logging.WARNING)
     print(f"{RATE:,} datagrams of {SIZE} B a second for {SECONDS} s into the journal, synced")
     results = {}

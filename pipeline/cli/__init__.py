@@ -20,6 +20,7 @@ from pipeline.cli import (
     parse,
     replay,
     run,
+    schema,
     search,
     status,
     trace,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="One lineage record per request, joined from HAProxy and Kong logs.",
 )
-for commands in (run, replay, trace, search, status, explain, check, parse, dead_letters, demo):
+for commands in (run, replay, trace, search, status, explain, check, parse, dead_letters, schema, demo):
     commands.register(app)
 
 

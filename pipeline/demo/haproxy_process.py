@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -110,12 +111,18 @@ async def _answers(process: asyncio.subprocess.Process, port: int) -> bool:
         return False
     async with asyncio.timeout(_STOP_S), asyncio.TaskGroup() as race:
         ended = race.create_task(process.wait())
-        closed = race.create_task(reader.read())
+        closed = race.create_task(_until_closed(reader))
         await asyncio.wait({ended, closed}, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         closed.cancel()
     writer.close()
     return process.returncode is None
+
+
+async def _until_closed(reader: asyncio.StreamReader) -> None:
+    """Wait for the other side's end; a process that dies at start resets what had knocked already."""
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
 
 
 async def stop(process: asyncio.subprocess.Process, within_s: float = _STOP_S) -> int:

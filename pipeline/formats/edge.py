@@ -135,7 +135,7 @@ class EdgeBuilder:
             if envelope.time and values.get("t") and duration_ms is not None and self.zone_watch.is_due():
                 self._compare(accept_us, duration_ms, envelope.time)
             return accept_us + before_ms * 1000
-        if start_us := whole_number(values.get("req_us")):
+        if start_us := whole_number((values.get("req_us") or "").removeprefix("t=")):
             return start_us
         header_us = self._dates.header_us(envelope.time, arrival_ns // 1000) if envelope.time else None
         if header_us is None:
@@ -172,12 +172,14 @@ class EdgeBuilder:
                     return request._replace(query=query[: query.rindex("=") + 1])
             return request
         method = _text(values.get("HM"))
-        target = _text(values.get("HU")) or _text(values.get("HP")) or _text(values.get("HPO")) or ""
+        target = next(
+            (text for name in ("HU", "HP", "HPO") if (text := values.get(name)) and text != "-"), ""
+        )
         if _BAD_REQUEST in {method, target}:
             flags.add(flag.BAD_REQUEST)
             return _NO_REQUEST
-        query = _text(values.get("HQ"))
-        if query and "?" not in target:
+        query = values.get("HQ")
+        if query and query != "-" and "?" not in target:
             target = f"{target}?{query.removeprefix('?')}"
         version = http_version((values.get("HV") or "").removeprefix("HTTP/"))
         method = unescape(method) if method else None

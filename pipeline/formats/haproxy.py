@@ -9,7 +9,7 @@ from pipeline.formats import flags as flag
 from pipeline.formats.edge import EdgeBuilder
 from pipeline.formats.edge_events import EventLines
 from pipeline.formats.envelope import Envelope, unwrap
-from pipeline.formats.haproxy_json import START, JsonLines
+from pipeline.formats.haproxy_json import JsonLines, is_recommended
 from pipeline.formats.httplog import match_httplog
 from pipeline.formats.lenient_json import load_object
 from pipeline.formats.line_formats import LineFormat, LineFormats
@@ -55,7 +55,7 @@ class HaproxyParser:
         if names and not own and not formats:
             raise ConfigError("log_format: names are given, but no log-format whose expressions they name")
         self._formats = LineFormats(
-            [item for item in (*own, *formats) if not item.compiled.text.startswith(START)]
+            [item for item in (*own, *formats) if not is_recommended(item.compiled.text)]
         )
         self._clf = compile_format("clf")
         self._json = JsonLines(redactor)
@@ -81,7 +81,7 @@ class HaproxyParser:
             raise MalformedLine("too_large", f"{len(body)} bytes; HAProxy's longest line has 65,535")
         envelope = unwrap(body)
         malformed = MalformedLine(*_why(envelope)) if envelope.message.startswith("{") else None
-        if envelope.message.startswith(START):
+        if is_recommended(envelope.message):
             try:
                 return self._json.parse(envelope, offset=offset, arrival_ns=arrival_ns, peer=peer)
             except MalformedLine as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.errors import MalformedLine
 from pipeline.formats import flags as flag
 from pipeline.formats.envelope import Envelope, is_header
@@ -20,8 +22,8 @@ from pipeline.formats.text import (
 from pipeline.formats.times import epoch_us
 from pipeline.model import EdgeEvent, EdgeRecord, Timers
 
-START = '{"v":"hap-'
-_START = START.encode()
+_START = b'{"v":"hap-'
+_OURS = re.compile(r'\{\s{0,8}"v"\s{0,8}:\s{0,8}"hap-').match
 _LONGEST_HEADER = 512
 _REQUEST, _ERROR = "hap-req/1", "hap-err/1"
 _REFUSED = 400
@@ -32,6 +34,11 @@ _NO_ADDRESS = frozenset({"", "-", "unix"})
 _NO_METHOD = frozenset({"", "-", "<BADREQ>"})
 _NO_ERROR = frozenset({"", "-", "0"})
 _TRUE = frozenset({"1", "true"})
+
+
+def is_recommended(message: str) -> bool:
+    """Whether a message, or a log-format, begins as the recommended lines do; spaces do not matter."""
+    return _OURS(message) is not None
 
 
 class JsonLines:
@@ -162,7 +169,7 @@ class JsonLines:
             claimed_request_id=None if line.c_rid in none else redactor.identifier(line.c_rid),
             claimed_traceparent=None if line.c_tp in none else redactor.identifier(line.c_tp),
             pool=None if line.pool in none else line.pool,
-            error=line.ferr if line.ferrs in none and line.ferr not in _NO_ERROR else line.ferrs or None,
+            error=line.ferrs if line.ferrs not in none else None if line.ferr in _NO_ERROR else line.ferr,
             flags=() if is_plain else _flags(line, path, user_agent, flags),
         )
 

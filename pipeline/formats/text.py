@@ -61,5 +61,5 @@ def joined_hash(text: str) -> int:
 
 
 _HASH = blake2b(digest_size=8)
-_SMALL = {str(number): number for number in range(1000)}
+_SMALL: dict[str | None, int] = {str(number): number for number in range(1000)}
 """Numbers below the least `most` that is asked for."""

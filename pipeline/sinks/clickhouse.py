@@ -14,7 +14,6 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import chdb
@@ -27,6 +26,7 @@ from pipeline.sinks.refused import dead_letters_of
 from pipeline.store import lookup, schema
 from pipeline.store.connection import Connection, Refused, answering, connect
 from pipeline.store.counts import OUTCOMES, Counts, count_lineages
+from pipeline.store.describe import describe
 from pipeline.store.dsn import Dsn, EmbeddedDsn, parse_dsn
 from pipeline.store.held import Held, read_held
 from pipeline.store.rows import encode_lineages
@@ -189,25 +189,8 @@ class ClickHouseSink:
         return hashlib.blake2b(lines, digest_size=16).hexdigest()
 
     def _describe(self) -> dict[str, Any]:
-        client = self._connection.client
         with answering():
-            version = str(client.command("SELECT version()"))
-            rows = client.query(
-                "SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts "
-                "WHERE active AND database = currentDatabase() GROUP BY table ORDER BY table"
-            ).result_rows
-            span = client.query(
-                "SELECT toUInt32(min(bucket)), toUInt32(max(bucket)), count() FROM lineage_versions"
-            ).result_rows[0]
-        first, last = (_rfc3339(second) if span[2] else None for second in span[:2])
-        return {
-            "dsn": self._dsn.shown,
-            "version": version,
-            "rows": {table: int(count) for table, count, _ in rows},
-            "bytes_on_disk": sum(int(size) for _, _, size in rows),
-            "first_bucket": first,
-            "last_bucket": last,
-        }
+            return {"dsn": self._dsn.shown, **describe(self._connection.client)}
 
 
 def partitioned(rows: Sequence[Lineage]) -> Iterator[Sequence[Lineage]]:
@@ -222,7 +205,3 @@ def partitioned(rows: Sequence[Lineage]) -> Iterator[Sequence[Lineage]]:
         for start in range(0, len(ordered), _MOST_PARTITIONS):
             wanted = set(ordered[start : start + _MOST_PARTITIONS])
             yield [row for row in kept if row.bucket_s // _DAY_S in wanted]
-
-
-def _rfc3339(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "Z")

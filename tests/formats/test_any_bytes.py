@@ -7,7 +7,6 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -200,42 +199,6 @@ def test_no_entry_takes_long_or_grows(attack: str) -> None:
             assert error.reason == "not_splittable"
     assert time.process_time() - start < 20.0  # measured: below 3
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_500_000  # KiB
-
-
-def test_a_poisoned_entry_costs_none_of_its_neighbours() -> None:
-    entry = b'{"request":{"id":"%d","headers":{}},"tries":[{"ip":"a"},{"ip":"b"}],"started_at":1795460245226}'
-    good = [entry % number for number in range(99)]
-    for bad in (
-        b'{"a":"\xff"}',
-        b'{"a":NaN}',
-        b"nonsense",
-        b'{"a":"open}',
-        b'{"a":[1}',
-        b"}",
-        b"[" * 90_000,
-        b'"',
-        b'{"u":"%s"}' % (b"x" * 5 * MEGABYTE),
-    ):
-        entries = split_body(b"[" + b",".join([*good[:50], bad, *good[50:]]) + b"]")
-        assert [item for item in entries if item in good] == good
-        assert len(entries) == 100
-        entries = split_body(b"\n".join([*good[:50], bad, *good[50:]]))
-        assert [item for item in entries if item in good] == good
-
-
-def test_entries_joined_and_split_are_the_same(kong_entries: list[Any]) -> None:
-    bodies = [entry.body for entry in kong_entries]
-    assert split_body(b"[" + b",".join(bodies) + b"]") == bodies
-    assert split_body(b"\n".join(bodies) + b"\n") == bodies
-    assert split_body(b"".join(bodies[:1])) == bodies[:1]
-
-
-def test_captured_batches_hold_what_was_put_into_them(
-    captures: Path, kong_bodies: Callable[[Path], list[bytes]]
-) -> None:
-    counts = [len(split_body(body)) for body in kong_bodies(captures / "kong" / "batch_25.jsonl")]
-    assert sum(counts) == 25
-    assert max(counts) > 1
 
 
 def test_captured_streams_are_framed_alike_in_any_pieces(captures: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,10 @@ import msgspec
 import pytest
 
 from pipeline.errors import ConfigError, MalformedLine
-from pipeline.formats import flags as flag
 from pipeline.formats.framing import StreamFramer
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.redact import Redactor
-from pipeline.model import EdgeEvent, EdgeRecord, Timers
+from pipeline.model import EdgeEvent, EdgeRecord
 
 DATAGRAMS = ("raw-udp", "local-udp", "rfc3164-udp", "rfc5424-udp", "timed-udp")
 Parse = Callable[..., Any]
@@ -83,94 +80,6 @@ def test_the_envelope_changes_nothing_in_a_record(
             assert record.node == ("vm" if is_json or b'"hap-err' in line.body else "edge-lab-1")
 
 
-def httplog_lines(load: Load) -> list[bytes]:
-    """Give the lines of `option httplog` that need no grammar to be read: no captures, no cookies."""
-    lines = [line.body.rstrip(b"\n") for line in load("raw-udp")]
-    return [line for line in lines if b" - - " in line and b"]" in line and b"{" not in line and b"] fe_clf" not in line
-            and line[:1] != b"{" and b" - - [" not in line]  # fmt: skip
-
-
-def test_httplog_says_what_its_words_say(haproxy_lines: Load, parse_haproxy: Parse) -> None:
-    """Read by nothing but spaces and slashes, each field of each line is the record's."""
-    lines = httplog_lines(haproxy_lines)
-    assert len(lines) > 90
-    for line in lines:
-        record = parse_haproxy(line)
-        words = line.decode().split(" ")
-        client, date, frontend, server, timers, status, size = words[:7]
-        assert (record.client_ip, record.client_port) == (
-            (None, None)
-            if client == "unix:1"
-            else (client.rpartition(":")[0], int(client.rpartition(":")[2]))
-        )
-        moment = datetime.strptime(date, "[%d/%b/%Y:%H:%M:%S.%f]").replace(tzinfo=UTC)
-        assert record.start_us == round(moment.timestamp() * 1000) * 1000
-        assert record.frontend == frontend.rstrip("~")
-        assert record.backend == server.partition("/")[0]
-        assert record.server == (None if server.endswith("<NOSRV>") else server.partition("/")[2])
-        logged = [int(text.lstrip("+")) for text in timers.split("/")]
-        assert record.timers == Timers(*(None if time < 0 else time for time in logged[:4]), Ta=logged[4])
-        assert record.status == (int(status) if int(status) > 0 else None)
-        assert record.response_bytes == int(size.lstrip("+"))
-        assert record.termination == words[9]
-        retries = words[10].split("/")[4]
-        assert (record.retries, record.redispatched) == (int(retries.lstrip("+")), retries.startswith("+"))
-        assert (flag.LOG_ASAP in record.flags) is ("+" in timers)
-        assert record.scheme == ("https" if frontend.endswith("~") else "http")
-
-
-def test_httplog_requests_are_split_as_the_client_sent_them(
-    haproxy_lines: Load, parse_haproxy: Parse
-) -> None:
-    for line in httplog_lines(haproxy_lines):
-        record = parse_haproxy(line)
-        request = line.decode().partition('"')[2].partition('"')[0]
-        if request == "<BADREQ>":
-            assert record.method is record.path is record.http_version is None
-            assert flag.BAD_REQUEST in record.flags
-            continue
-        method, target, *version = request.split(" ")
-        assert record.method == method
-        if target.startswith("https://"):
-            _, _, host, path = target.split("/", 3)
-            assert (record.host, record.http_version) == (host, "2")
-            target = f"/{path}"
-        path, _, query = target.partition("?")
-        assert (record.path, record.query or "") == (path, query.replace("#22", '"'))
-        assert (flag.TRUNCATED in record.flags) is (version == [])
-
-
-def test_json_lines_say_what_their_keys_say(haproxy_lines: Load, parse_haproxy: Parse) -> None:
-    lines = [line.body for line in haproxy_lines("raw-udp") if line.body.startswith(b'{"v":"hap-req')]
-    assert len(lines) == 60
-    for line in lines:
-        said, record = json.loads(line), parse_haproxy(line)
-        accept = said["acc"].replace(".", "")
-        assert record.request_id == said["id"]
-        assert record.start_us == (int(accept) + max(said["Th"], 0) + max(said["Ti"], 0)) * 1000
-        assert record.timers == Timers(
-            *(None if said[name] < 0 else said[name] for name in ("TR", "Tw", "Tc", "Tr", "Td")),
-            Ta=int(said["Ta"]), Th=said["Th"], Ti=said["Ti"],
-        )  # fmt: skip
-        assert (record.node, record.pid, record.log_counter) == (said["host"], said["pid"], said["lc"])
-        assert (record.end_us, record.request_bytes, record.response_bytes) == (
-            int(said["end_us"]), said["U"], int(said["B"]),
-        )  # fmt: skip
-        assert record.status == (said["st"] if said["st"] > 0 else None)
-        assert (record.termination, record.frontend, record.backend) == (said["ts"], said["fe"], said["be"])
-        for name, text in (("traceparent", said["tp"]), ("user_agent", said["ua"]), ("host", said["hst"]),
-                           ("tls_version", said["tls"]), ("tls_sni", said["sni"]), ("tls_client_dn", said["dn"])):  # fmt: skip
-            assert getattr(record, name) == (None if text == "-" else text)
-        assert record.tls_client_verify == (said["cv"] if said["cc"] == "1" else None)
-        assert record.scheme == ("http" if said["tls"] == "-" else "https")
-
-
-def test_every_json_line_takes_the_fast_path(haproxy_lines: Load, haproxy: HaproxyParser) -> None:
-    lines = [line.body for line in haproxy_lines("rfc5424-udp") if b'{"v":"hap-req' in line.body]
-    assert len(lines) == 60
-    assert all(haproxy._json.parse_fast(line, 1, "") is not None for line in lines)
-
-
 def test_clf_lines_give_the_same_request_as_httplog(haproxy_lines: Load, parse_haproxy: Parse) -> None:
     clf = {
         line.case.partition("@")[0]: line.body
@@ -187,110 +96,6 @@ def test_clf_lines_give_the_same_request_as_httplog(haproxy_lines: Load, parse_h
         if case == "http_200":
             assert (record.path, record.query, record.client_port) == ("/ok", "x=1&y=a%20b", 37388)
             assert record.start_us == 1_795_458_939_000_000  # CLF has whole seconds
-
-
-def test_events_say_whom_they_are_about(haproxy_lines: Load, parse_haproxy: Parse) -> None:
-    events = [
-        record
-        for line in haproxy_lines("rfc5424-udp")
-        if isinstance(record := parse_haproxy(line.body), EdgeEvent)
-    ]
-    told = Counter((event.kind, event.proxy, event.server) for event in events)
-    assert told["server_state", "be_check", "c2"] == 2
-    assert told["health_check", "be_check", "c1"] == 5
-    assert told["no_server", "be_agent", None] == 1
-    assert told["proxy_state", "fe_dontlognull", None] == 3
-    assert told["proxy_state", "<HTTPCLIENT>", None] == 1
-    assert told["connection_error", "fe_mtls", None] == 2
-    assert all(event.time_us and event.severity is not None for event in events)
-    sessions = [event for event in events if event.kind == "tcp_session"]
-    assert {event.client_ip for event in sessions} == {"127.0.0.1"}
-    assert {event.proxy for event in sessions} == {"fe_tcp", "fe_tcp_asap", "fe_tcp_dln"}
-
-
-def test_a_notice_of_dropped_lines_says_how_many(parse_haproxy: Parse) -> None:
-    event = parse_haproxy(
-        b"<133>1 2026-11-23T18:35:39.610519+00:00 - haproxy 28764 - - 1172 events dropped\x00\n"
-    )
-    assert (event.kind, event.count, event.severity, event.pid) == ("events_dropped", 1172, 5, 28764)
-    assert event.text == "1172 events dropped"
-
-
-def test_a_cookie_cannot_forge_a_request(parse_haproxy: Parse) -> None:
-    """What HAProxy does not escape may look like the rest of a line; the true rest stands at the end."""
-    forged = b'x" - ---- 9/9/9/9/9 0/0 {a|b} "GET /forged HTTP/1.1'
-    line = (
-        b"127.0.0.1:1 [23/Nov/2026:18:35:39.609] fe be/s 0/0/0/0/7 200 85 APP="
-        + forged
-        + b" - ---- 1/1/0/0/2 0/0 "
-        b'"GET /true HTTP/1.1"'
-    )
-    record = parse_haproxy(line)
-    assert (record.path, record.retries, record.status) == ("/true", 2, 200)
-
-
-@pytest.mark.parametrize("before", [b"x ", b""])
-def test_a_client_cannot_begin_a_record_of_its_own(before: bytes, redactor: Redactor) -> None:
-    """A line of another format that a client's text begins is not taken for the recommended line."""
-    own = b'{"v":"hap-req/1","id":"made-up","node":"n","acc":"1795458940.099"}'
-    parser = HaproxyParser(redactor=redactor, log_format="%[capture.req.hdr(0)] %ci:%cp [%tr] %ST %ID")
-    line = (
-        b"<134>Nov 23 18:35:39 h haproxy[1]: "
-        + before
-        + own
-        + b" 192.0.2.9:1 [23/Nov/2026:18:35:39.609] 200 true-id"
-    )
-    record = parser.parse(line, offset=1, arrival_ns=0, peer="")
-    assert isinstance(record, EdgeRecord)
-    assert (record.request_id, record.client_ip) == ("true-id", "192.0.2.9")
-
-
-@pytest.mark.parametrize("cut", [70, 74, 80, 88, 94, 104, 112, 125, 134])
-def test_an_httplog_line_that_was_cut_is_read_as_far_as_it_goes(cut: int, parse_haproxy: Parse) -> None:
-    line = (
-        b"127.0.0.1:43424 [23/Nov/2026:18:35:39.609] fe_http be_ok/s1 0/0/3/21/24 200 85 - - ---- 1/1/0/0/1 0/0 {h} "
-        b'"GET /ok?x=1&y=a%20b HTTP/1.1"'
-    )
-    whole, record = parse_haproxy(line), parse_haproxy(line[:cut] + b"\n")
-    assert flag.TRUNCATED in record.flags
-    assert flag.TRUNCATED not in whole.flags
-    assert (record.start_us, record.frontend, record.rec_id) == (whole.start_us, "fe_http", whole.rec_id)
-    assert record.status in {None, 200}
-    assert record.timers.Ta in {None, 24}
-
-
-def test_a_json_line_that_was_cut_is_read_as_far_as_it_goes(
-    haproxy_lines: Load, parse_haproxy: Parse
-) -> None:
-    line = next(line.body for line in haproxy_lines("rfc5424-udp") if b'{"v":"hap-req' in line.body)
-    whole = parse_haproxy(line)
-    for cut in range(line.index(b'"end_us"'), len(line) - 3, 7):
-        record = parse_haproxy(line[:cut])
-        assert flag.TRUNCATED in record.flags
-        assert (record.request_id, record.start_us // 10**6) == (whole.request_id, whole.start_us // 10**6)
-    with pytest.raises(MalformedLine) as caught:
-        parse_haproxy(line[: line.index(b'"acc"')])
-    assert caught.value.reason == "no_date"
-
-
-def test_latin_1_and_control_characters_are_kept_visible_and_flagged(parse_haproxy: Parse) -> None:
-    record = parse_haproxy(
-        b'<134>1 2026-11-23T18:35:39.610519+00:00 h haproxy 7 - - {"v":"hap-req/1","id":"a","node":"n",'
-        b'"acc":"1795458940.099","path":"/caf\xe9\\u0001","ua":"-"}'
-    )
-    assert record.path == "/caf\\xe9\x01"
-    assert set(record.flags) == {flag.NOT_UTF8, flag.CONTROL_CHARS}
-
-
-def test_numbers_that_no_column_holds_are_unknown(parse_haproxy: Parse) -> None:
-    record = parse_haproxy(
-        b'{"v":"hap-req/1","id":"a","node":"n","acc":"1795458940.099","pid":99999999999999999999,"st":70000,'
-        b'"cp":"123456","lc":-5,"B":"184467440737095516160","Tr":1e300}'
-    )
-    assert (record.pid, record.status, record.client_port, record.log_counter, record.response_bytes) == (
-        None,
-    ) * 5
-    assert flag.ODD_TYPES in record.flags
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_the_password_comes_from_a_file_or_from_the_environment(tmp_path: Path) 
     file.write_text(f"{PASSWORD}\n")
     environ = {"CLICKHOUSE_PASSWORD": "of the environment"}
     assert server(f"clickhouse://me@db?password_file={file}", **environ).password == PASSWORD
-    assert server("clickhouse://me@db", **environ).password == "of the environment"  # noqa: S105
-    assert server("clickhouse://me:mine@db", **environ).password == "mine"  # noqa: S105
+    assert server("clickhouse://me@db", **environ).password == "of the environment"
+    assert server("clickhouse://me:mine@db", **environ).password == "mine"
 
 
 def test_a_dsn_is_shown_without_its_password() -> None:

@@ -61,7 +61,7 @@ class Profile:
 
 def obey(words: list[str], section: Section | Profile) -> None:
     """Take one line in; what does not concern logs is passed over."""
-    is_no = words[0] == "no"
+    is_no = words[0] == "no" and len(words) > 1
     directive, *rest = words[1:] if is_no else words
     if isinstance(section, Profile):
         if directive == "on" and "format" in rest:
@@ -127,7 +127,7 @@ def _response_rule(section: Section, rest: list[str], _: bool) -> None:
 
 
 def _content_rule(section: Section, rest: list[str], is_no: bool) -> None:
-    if rest[:1] == ["content"]:
+    if rest[0] == "content" and len(rest) > 1:
         _request_rule(section, rest[1:], is_no)
 
 

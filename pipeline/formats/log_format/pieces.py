@@ -128,7 +128,10 @@ def _item(item: Item, position: str, captures: Captures, names: Mapping[str, str
     elif shape is shapes.JSON_STRING:
         decode = _json_string
     elif "E" in item.flags and (not item.alias or item.alias in items.QUOTABLE):
-        shape = shape._replace(escape=True, is_free=shape.is_free and not quoted, pattern="")
+        alphabet = shape.alphabet & ~shapes.alphabet('"]')
+        shape = shape._replace(
+            alphabet=alphabet, escape=True, is_free=shape.is_free and not quoted, pattern=""
+        )
         decode = _without_escapes
     if quoted and shape.is_free and shape.escape:
         shape = shape._replace(is_free=False)

@@ -1,0 +1,74 @@
+"""Schema, JSON contract and documentation name the same things."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.store.connection import Connection
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+README = (SCHEMAS / "README.md").read_text(encoding="utf-8")
+_NOT_SHOWN = {"is_deleted", "shown"}
+_DRAWN = {"phases", "edge.termination_text", "attempts.delivered", "attempts.duration_ms", "attempts.tries"}
+"""In the document alone: worked out of the rest, or shaped otherwise."""
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Give names and types of the table beneath a heading."""
+    section = re.split(r"^## ", README, flags=re.MULTILINE)
+    text = next(part for part in section if part.startswith(heading))
+    return dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE))
+
+
+def existing(connection: Connection, name: str) -> dict[str, str]:
+    rows = connection.client.query(
+        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {t:String}",
+        parameters={"t": name},
+    ).result_rows
+    return dict(rows)
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("Table `lineage_versions`", "lineage_versions"),
+        ("View `attempts`", "attempts"),
+        ("View `tries`", "tries"),
+        ("View `edge_events`", "edge_events"),
+        ("View `dead_letters`", "dead_letters"),
+    ],
+)
+def test_every_column_is_explained_with_its_type_and_no_other(
+    connection: Connection, heading: str, name: str
+) -> None:
+    assert documented(heading) == existing(connection, name)
+
+
+def test_the_lineage_view_has_the_columns_of_the_table(connection: Connection) -> None:
+    table, view = existing(connection, "lineage_versions"), existing(connection, "lineage")
+    assert view == {name: kind for name, kind in table.items() if name not in _NOT_SHOWN}
+
+
+def leaves(schema: dict[str, Any], root: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Give the dotted names of a JSON schema's leaves; elements of lists count as the list."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    for option in schema.get("anyOf", schema.get("oneOf", [])):
+        yield from leaves(option, root, prefix)
+    if "items" in schema and isinstance(schema["items"], dict):
+        yield from leaves(schema["items"], root, prefix)
+    for name, inner in schema.get("properties", {}).items():
+        deeper = list(leaves(inner, root, f"{prefix}{name}."))
+        yield from deeper or [f"{prefix}{name}"]
+
+
+def test_every_name_of_the_json_contract_is_a_column_of_the_view(connection: Connection) -> None:
+    contract = json.loads((SCHEMAS / "lineage.schema.json").read_text(encoding="utf-8"))
+    names = {name.replace("attempts.tries.", "tries.") for name in leaves(contract, contract)}
+    assert len(names) > 80
+    missing = names - set(existing(connection, "lineage"))
+    assert {name for name in missing if not name.startswith("phases.")} <= _DRAWN

@@ -87,7 +87,7 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
         stats = SourceStats()
         given = make_parsers(config).guard(bus, config)
         observed = Observed(bus, engine, clock, stats.last_arrivals_ns, config.join.window_s)
-        addresses = await _open_doors(config, stack, observed, store, stats, given=given)
+        addresses = await _open_doors(config, stack, observed, store, stats, given=given, parsers=parsers)
         addresses |= await _listen_to_syslog(config, stack, given, clock, stats)
         stack.enter_context(announced(directory, addresses))
         yield addresses
@@ -101,6 +101,7 @@ async def _open_doors(
     stats: SourceStats,
     *,
     given: Bus,
+    parsers: Parsers,
 ) -> dict[str, str]:
     """Start the HTTP listeners: the read door, then `/ingest/kong` with health and metrics."""
     addresses = {}
@@ -112,6 +113,8 @@ async def _open_doors(
         document = {"version": __version__, **observed.document(), "store": await store.describe()}
         progress = observed.engine.progress
         document["store"] |= {"last_write_ns": progress.last_write_ns, "write_errors": progress.write_errors}
+        document["listeners"] = stats.document()
+        document["warnings"] = list(parsers.haproxy.warnings)
         return document
 
     def unready() -> str | None:

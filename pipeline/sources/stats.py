@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.model import Source
 
@@ -49,6 +50,18 @@ class SourceStats:
     def listener(self, name: str, source: Source) -> ListenerStats:
         """Give the numbers of a listener, made when first asked for."""
         return self.listeners.setdefault(name, ListenerStats(name, source))
+
+    def document(self) -> dict[str, dict[str, Any]]:
+        """Give, by listener, records taken, what was refused by reason, and the kernel buffer in bytes."""
+        return {
+            name: {
+                "records": stats.records,
+                "refused": dict(stats.refused),
+                "buffer_asked": stats.buffer_asked,
+                "buffer_granted": stats.buffer_granted,
+            }
+            for name, stats in list(self.listeners.items())
+        }
 
 
 class _LastArrivals(Mapping[Source, int]):

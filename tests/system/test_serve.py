@@ -54,6 +54,10 @@ def test_the_corpus_through_real_sockets_is_readable_beside_the_running_process(
     assert lineages[0]["request_id"] in shown.stdout
     status = json.loads(command("status", "--data-dir", process.data_dir, "-o", "json").stdout)
     assert status["sources"]["kong"]["stored"] == 1544
+    listeners = process.status()["listeners"]
+    assert listeners["syslog_udp"]["records"] == 1500
+    assert listeners["syslog_udp"]["buffer_granted"] > 0
+    assert listeners["http_log"]["records"] == 1544
     assert process.stop() == 0
 
 

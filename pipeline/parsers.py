@@ -26,16 +26,19 @@ class Parsers(NamedTuple):
     redactor: Redactor
     haproxy: HaproxyParser
     kong: KongParser
+    sealed: bool = False
+    """Whether records are redacted before the bus. Only then are sealed ones read: elsewhere a line that
+    begins with a client's text could pass for one."""
 
     def stage(self) -> ParseStage:
-        """Make the engine's stage; records that were sealed before the bus are read as well."""
+        """Make the engine's stage."""
+        if not self.sealed:
+            return ParseStage(self.haproxy, self.kong, self.redactor)
         return ParseStage(Unsealer(self.haproxy), Unsealer(self.kong), self.redactor)
 
-    def guard(self, bus: Bus, config: Config) -> Bus:
+    def guard(self, bus: Bus) -> Bus:
         """Give the bus that sources give to: one that seals, where records are redacted before it."""
-        if config.redaction.redact_at != "ingest":
-            return bus
-        return SealedBus(bus, Sealer(self.haproxy, self.kong, self.redactor))
+        return SealedBus(bus, Sealer(self.haproxy, self.kong, self.redactor)) if self.sealed else bus
 
 
 def bus_key(config: BusConfig) -> bytes | None:
@@ -54,7 +57,9 @@ def make_parsers(config: Config) -> Parsers:
         ConfigError: A format or a key cannot be read.
     """
     redact = make_redactor(config)
-    return Parsers(redact, make_haproxy_parser(config.sources.syslog, redact), KongParser(redactor=redact))
+    haproxy = make_haproxy_parser(config.sources.syslog, redact)
+    sealed = config.redaction.redact_at == "ingest"
+    return Parsers(redact, haproxy, KongParser(redactor=redact), sealed)
 
 
 def make_haproxy_parser(syslog: SyslogConfig, redact: Redactor) -> HaproxyParser:

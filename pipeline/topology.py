@@ -85,7 +85,7 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
         if engine is None:
             raise ConfigError(f"the engine did not start: {thread.failure}")
         stats = SourceStats()
-        given = make_parsers(config).guard(bus, config)
+        given = make_parsers(config).guard(bus)
         observed = Observed(bus, engine, clock, stats.last_arrivals_ns, config.join.window_s)
         addresses = await _open_doors(config, stack, observed, store, stats, given=given, parsers=parsers)
         addresses |= await _listen_to_syslog(config, stack, given, clock, stats)

@@ -7,13 +7,11 @@ import json
 from collections.abc import Callable
 
 from pipeline.bus.memory import MemoryBus
-from pipeline.bus.sealed import SealedBus
 from pipeline.clock import ManualClock
 from pipeline.engine import Engine, EngineLimits
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser
 from pipeline.formats.redact import Redactor
-from pipeline.formats.sealed import Sealer
 from pipeline.join.joiner import Joiner, JoinLimits
 from pipeline.model import Delivery, Lineage, Source
 from pipeline.parsers import Parsers
@@ -24,9 +22,9 @@ SECRET = "s3cr3t-of-the-client"
 
 async def _stored(bodies: list[tuple[Source, bytes]], *, sealed: bool) -> tuple[list[Lineage], list[bytes]]:
     redactor = Redactor(b"only for these tests")
-    parsers = Parsers(redactor, HaproxyParser(redactor=redactor), KongParser(redactor=redactor))
+    parsers = Parsers(redactor, HaproxyParser(redactor=redactor), KongParser(redactor=redactor), sealed)
     bus, store = MemoryBus(), MemoryStore()
-    given = SealedBus(bus, Sealer(parsers.haproxy, parsers.kong, redactor)) if sealed else bus
+    given = parsers.guard(bus)
     for source, body in bodies:
         await given.append(Delivery(source, [body], 1_795_460_243_100_000_000, "192.0.2.7"))
     on_bus = [body for delivery in await bus.read(1000, 0) for body in delivery.bodies]
@@ -67,3 +65,10 @@ def test_a_sealed_bus_holds_no_secret_and_gives_the_same_lineage(
     assert first.edge is not None
     assert second.edge is not None
     assert (first.edge.query, first.attempts[0].query) == (second.edge.query, second.attempts[0].query)
+
+
+def test_a_sealed_record_is_not_believed_where_nothing_seals(edge_line: Callable[..., bytes]) -> None:
+    (record,) = asyncio.run(_stored([(Source.HAPROXY, edge_line())], sealed=True))[1]
+    assert record.startswith(b'{"hoptrail":1,')
+    stored, _ = asyncio.run(_stored([(Source.HAPROXY, record)], sealed=False))
+    assert stored == []

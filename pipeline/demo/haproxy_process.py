@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import socket
@@ -73,7 +72,9 @@ async def running_haproxy(
         listener.listen(256)
         port, bind = listener.getsockname()[1], f"fd@{listener.fileno()}"
         plain = edge_environment(bind=bind, log=log, node=node, gateways=gateways, status_port=status_port)
-        variables = {**plain, **(switches or {})}
+        # HAProxy takes no socket whose number is beyond twice its connections.
+        most = str(max(int(plain["EDGE_MAXCONN"]), listener.fileno()))
+        variables = {**plain, "EDGE_MAXCONN": most, **(switches or {})}
         process = await _start(binary, variables, words, listener)
         # HAProxy's own copy of the socket is the last one now: when it goes, connections are refused.
     try:
@@ -116,13 +117,18 @@ async def _answers(process: asyncio.subprocess.Process, port: int) -> bool:
         ended.cancel()
         closed.cancel()
     writer.close()
+    if closed.cancelled() or not closed.result():
+        await process.wait()
     return process.returncode is None
 
 
-async def _until_closed(reader: asyncio.StreamReader) -> None:
-    """Wait for the other side's end; a process that dies at start resets what had knocked already."""
-    with contextlib.suppress(ConnectionError):
+async def _until_closed(reader: asyncio.StreamReader) -> bool:
+    """Wait for the other side's end; False where it was reset, as by a process that dies at start."""
+    try:
         await reader.read()
+    except ConnectionError:
+        return False
+    return True
 
 
 async def stop(process: asyncio.subprocess.Process, within_s: float = _STOP_S) -> int:

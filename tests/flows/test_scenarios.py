@@ -222,3 +222,17 @@ def test_clocks_that_disagree_make_no_negative_time(
     row = river.lineage()
     assert row.attempts[0].started_us < row.edge.start_us
     assert all(phase.duration_ms > 0 and phase.start_ms >= 0 for phase in phases_of(row))
+
+
+@pytest.mark.parametrize("state", ["", "-", "S", "s", "C", "??", "xy", "SCxx", "----x", "é", "\x00"])
+@pytest.mark.parametrize("with_gateway", [False, True])
+def test_a_termination_state_that_is_none_stops_nobody(
+    river: River, edge_line: EdgeLine, kong_entry: KongEntry, state: str, with_gateway: bool
+) -> None:
+    other = "another-request-of-somebody"
+    gateway = [(KONG, _post(kong_entry(status=499)), 0.2)] if with_gateway else []
+    river.flow((HAPROXY, edge_line(ts=state), 0.1), *gateway, (HAPROXY, edge_line(other, cp="2"), 0.3))
+    left = len(river.store.lineages) + len(river.store.dead_letters)
+    assert left == 2
+    assert other in {row.request_id for row in river.store.lineages}
+    assert all(phase.duration_ms > 0 for row in river.store.lineages for phase in phases_of(row))

@@ -1,0 +1,18 @@
+"""`store`: where lineages rest."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pipeline.config.section import Section
+
+
+class StoreConfig(Section):
+    """Where lineages rest."""
+
+    dsn: str = ""
+    """`chdb:///absolute/dir`, `clickhouse://user@host:8123/database`; empty: chDB in `data_dir`/store."""
+    batch_rows: int = Field(default=20_000, ge=1, le=500_000)
+    """Rows after which a batch is written."""
+    batch_age_s: float = Field(default=1.0, gt=0, le=60)
+    """Seconds after which a batch is written, however small."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import re
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ from pipeline.web.door_slots import Slots
 
 _log = logging.getLogger(__name__)
 
+_OUR_CODES = (164, 497)
 _LOGGED_CHARACTERS = 300
 _WORTH_COMPRESSING = 1024
 _HEADERS = {
@@ -103,7 +105,9 @@ class _Door:
         try:
             response = await self._answer(request, record)
         except DoorRefusal as refusal:
-            record |= {"status": refusal.status, "refused": f"{refusal.name}: {refusal}"}
+            # The engine's own words repeat pieces of the query, literals cut anywhere; ours never do.
+            words = f"{refusal.name}: {refusal}" if refusal.code in _OUR_CODES else refusal.name
+            record |= {"status": refusal.status, "refused": words}
             response = _refused(refusal)
         except ClientDisconnect:
             record |= {"status": _CLIENT_LEFT}
@@ -213,7 +217,10 @@ def _refused(refusal: DoorRefusal) -> Response:
 
 
 def _write_down(record: dict[str, Any]) -> None:
-    """Log one line a query: who, how long, how much, why not; its text cut, never parameters or results."""
+    """Log one line a query: who, how long, how much, why not.
+
+    Its text is cut and without its literals, in which somebody may look for a secret; never parameters or results.
+    """
     _log.info(
         "query account=%s status=%s ms=%.1f rows=%s bytes=%s refused=%s sql=%s",
         record["account"],
@@ -222,8 +229,16 @@ def _write_down(record: dict[str, Any]) -> None:
         record.get("rows", "-"),
         record.get("bytes", "-"),
         _one_line(record.get("refused", "-")),
-        _one_line(record["sql"]),
+        _one_line(_without_literals(record["sql"])),
     )
+
+
+_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*(?:'|$)|\$(\w*)\$.*?(?:\$\1\$|$)", re.DOTALL)
+"""A string, or a heredoc; one without an end reaches to the end of the text."""
+
+
+def _without_literals(text: str) -> str:
+    return _LITERAL.sub("'…'", text)
 
 
 def _one_line(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import httpx
 import pytest
@@ -264,12 +263,14 @@ def test_without_accounts_pages_of_other_sites_are_not_answered(door: Door) -> N
     assert "Access-Control-Allow-Origin" not in door.ask("SELECT 1").headers
 
 
-def test_every_query_is_logged_on_one_line_without_its_parameters(door: Door) -> None:
-    door.ask("SELECT {p:String},\n 'marked-query'", param_p="not-to-be-logged")
+def test_every_query_is_logged_on_one_line_without_its_parameters_and_literals(door: Door) -> None:
+    door.ask("SELECT {p:String},\n 'not-to-be-logged \\' either' AS marked_query", param_p="not-to-be-logged")
+    door.ask("SELECT 'not-to-be-logged, unfinished")
+    door.ask("SELECT $x$not-to-be-logged$x$, nowhere('not-to-be-logged')")
     door.ask("SELECT sleep(1), 'marked\x1b[31m'/*\nquery account=forged */")
-    door.ask(f"SELECT '{quote('x' * 400)}' AS long_one")
+    door.ask(f"SELECT {', '.join(map(str, range(1000, 1400)))} AS long_one")
     lines = [line for line in door.log.splitlines() if "pipeline.web.door query" in line]
-    answered = next(line for line in lines if "marked-query" in line)
+    answered = next(line for line in lines if "marked_query" in line)
     assert "account=default status=200" in answered
     assert "rows=1" in answered
     assert "not-to-be-logged" not in door.log

@@ -10,6 +10,7 @@ import json
 import random
 import re
 import time
+import uuid
 from collections.abc import Callable, Sequence
 
 import orjson
@@ -26,6 +27,7 @@ AGENTS = [
     f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{number}.0 Safari/537.36"
     for number in range(100, 130)
 ]
+PATHS = ("/orders/{0}/items", "/api/v1/user-profiles/{1}", "/search", "/static/app.{0}.js")
 FORMAT = BUILT_IN["httplog"] + " %ID"
 HAND_WRITTEN = re.compile(
     r"(?P<ci>[0-9a-f.:]+):(?P<cp>\d+) \[(?P<tr>[^\]]+)\] (?P<ft>\S+) (?P<b>[^/]+)/(?P<s>\S+) "
@@ -47,7 +49,8 @@ def requests(chance: random.Random) -> list[dict[str, str]]:
                 "acc": f"{second}.{millisecond:03d}", "us": f"{second}{millisecond:03d}{chance.randrange(1000):03d}",
                 "date": time.strftime("%d/%b/%Y:%H:%M:%S", time.gmtime(second)) + f".{millisecond:03d}",
                 "port": str(chance.randrange(20_000, 60_000)), "took": str(chance.randrange(1, 900)), "agent": chance.choice(AGENTS),
-                "path": f"/orders/{chance.randrange(10**6)}/items", "query": f"page={chance.randrange(50)}&sort=asc",
+                "path": chance.choice(PATHS).format(chance.randrange(10**6), uuid.UUID(int=chance.getrandbits(128))),
+                "query": f"page={chance.randrange(50)}&sort=asc" if number % 2 else f"after={chance.getrandbits(64):x}",
                 "size": str(chance.randrange(100, 90_000)), "number": str(number), "ip": f"198.51.100.{chance.randrange(256)}",
             }
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.formats.text import identity_hash
@@ -11,6 +12,7 @@ from pipeline.join.joiner import Joiner, JoinLimits
 from pipeline.model import EdgeRecord, GatewayRecord, Timers, Try
 
 EACH = int(os.environ.get("EACH", "500000"))
+AT_ONCE = 1000
 START_US = 1_795_460_243_000_000
 
 
@@ -18,11 +20,9 @@ def main() -> None:
     """Print bytes for each kind of half, and the whole process's peak."""
     joiner = Joiner(JoinLimits(30 * 10**9, 10**9, 64))
     before = _resident()
-    for number in range(EACH):
-        joiner.add(_edge(number), START_US * 1000)
+    _hold(joiner, _edge)
     edges = _resident()
-    for number in range(EACH):
-        joiner.add(_attempt(number), START_US * 1000)
+    _hold(joiner, _attempt)
     attempts = _resident()
     if joiner.pending != 2 * EACH:
         raise SystemExit(f"{joiner.pending} halves wait, not {2 * EACH}")
@@ -32,6 +32,15 @@ def main() -> None:
     print(
         f"whole process   {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:7.2f} GiB at its peak"
     )
+
+
+def _hold(joiner: Joiner, make: Callable[[int], EdgeRecord | GatewayRecord]) -> None:
+    """Let records wait as the engine does: some at once, with one stamp, and then a look at the time."""
+    arrival_ns = START_US * 1000
+    for first in range(0, EACH, AT_ONCE):
+        for number in range(first, min(first + AT_ONCE, EACH)):
+            joiner.add(make(number), arrival_ns)
+        joiner.due(arrival_ns)
 
 
 def _resident() -> int:

@@ -1,12 +1,16 @@
-"""CPU of a whole replay, files to embedded store, per request, and against the plain way on the same input.
+"""CPU of a whole replay, files to embedded store, per request, and against two plain ways on the same input.
 
-The plain way: `orjson`, a dict by id, and rows of 61 joined fields through `clickhouse-connect`, without retries,
-reasons, redaction or an account; ours writes some 110 columns. Both run in processes of their own, in turn; the
-figure is the process's CPU less that of the same process on one request.
+The plain ways are those of `plain_ways.py`, which says what they leave out: a flat table of 61 columns of its
+own, and every column of our table. All run in processes of their own, in turn; a figure is a process's CPU, the
+store's threads included, less that of the same process on one request.
+
+What our own parts cost is measured by itself, in one process, on records that are in memory: it leaves out the
+reading of files, the bus and the loops between the parts, so that it sums to less than the whole.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
@@ -14,11 +18,30 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from pipeline.config import load_config
+from pipeline.contracts import Batch
+from pipeline.engine.draft import Draft
+from pipeline.interpreter import tune
+from pipeline.join.group import Group
+from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.settle import settle
+from pipeline.model import Delivery, EdgeRecord, GatewayRecord, Lineage, Source
+from pipeline.parsers import make_parsers
+from pipeline.sinks.clickhouse import open_sink
+from pipeline.store.rows import encode_lineages
 
 REQUESTS = int(os.environ.get("REQUESTS", "60000"))
 ROUNDS = 3
+START_US = 1_795_460_243_000_000
+_FILES = {Source.HAPROXY: "edge", Source.KONG: "kong"}
 
 EDGE = (
     '<134>1 2026-11-23T18:57:23.524+00:00 edge-1 haproxy 7 - - {{"v":"hap-req/1","id":"{id}","tp":"00-{trace}-{span}-01",'
@@ -30,85 +53,39 @@ EDGE = (
     '"sni":"api.example.com","alpn":"h2","cc":"0","cv":"0","dn":"-","st":200,"B":"778","ts":"----","rc":"0","sq":0,'
     '"bq":0,"ac":8,"fc":6,"bc":5,"sc":5,"ferr":"0","kong_rid":"{kong}","kong_pl":"2","kong_ul":"3","end":1}}\n'
 )
-NAIVE = """
-import sys, orjson, clickhouse_connect
-from datetime import datetime, timezone
-edge, kong, store = sys.argv[1:]
-client = clickhouse_connect.get_client(dsn="chdb://" + store)
-EDGE = {"id": "String", "tp": "String", "node": "LowCardinality(String)", "pid": "UInt32", "lc": "UInt64", "rt": "UInt64",
-  "fe": "LowCardinality(String)", "be": "LowCardinality(String)", "srv": "LowCardinality(String)", "si": "String",
-  "ci": "IPv6", "m": "LowCardinality(String)", "host": "LowCardinality(String)", "path": "String", "q": "String",
-  "hv": "String", "ua": "String", "st": "UInt16", "ts": "LowCardinality(String)", "c_rid": "String", "c_tp": "String",
-  "tls": "String", "cph": "String", "sni": "String", "pool": "String", "kong_rid": "String", "Th": "Int64", "Ti": "Int64",
-  "TR": "Int64", "Tw": "Int64", "Tc": "Int64", "Tr": "Int64", "Td": "Int64"}
-NUMBERS = ("Ta", "B", "U", "cp", "sp", "end_us")
-KONG = {"k_id": "String", "k_started": "DateTime64(3,'UTC')", "k_status": "UInt16", "k_source": "String", "k_kong": "Float64",
-  "k_proxy": "Float64", "k_receive": "Float64", "k_request": "Float64", "k_uri": "String", "k_up": "String",
-  "k_client": "IPv6", "k_service": "LowCardinality(String)", "k_service_id": "String", "k_route": "LowCardinality(String)",
-  "k_route_id": "String", "k_workspace": "String", "k_consumer": "String", "k_consumer_id": "String", "k_custom": "String",
-  "k_credential": "String", "k_tries": "Array(Tuple(String,UInt16))"}
-types = {**EDGE, **dict.fromkeys(NUMBERS, "Int64"), "start": "DateTime64(6,'UTC')", **KONG}
-client.command("CREATE TABLE t (" + ", ".join(f"{name} {kind}" for name, kind in types.items())
-  + ") ENGINE=MergeTree ORDER BY (start, id)")
-halves, rows = {}, []
-with open(edge, "rb") as a, open(kong, "rb") as b:
-    for line in a:
-        one = orjson.loads(line[line.index(b"{"):])
-        halves[one["id"]] = one
-    for line in b:
-        two = orjson.loads(line)
-        one = halves.pop(two["request"]["headers"]["x-request-id"])
-        times, who = two["latencies"], two.get("consumer", {})
-        rows.append([*[one[name] for name in EDGE], *[int(one[name]) for name in NUMBERS],
-          datetime.fromtimestamp(int(one["req_us"]) / 1e6, timezone.utc), two["request"]["id"],
-          datetime.fromtimestamp(two["started_at"] / 1e3, timezone.utc), two["response"]["status"], two["source"],
-          times["kong"], times["proxy"], times["receive"], times["request"], two["upstream_uri"], two["upstream_status"],
-          two["client_ip"], two["service"]["name"], two["service"]["id"], two["route"]["name"], two["route"]["id"],
-          two["workspace"], who.get("username", ""), who.get("id", ""), who.get("custom_id", ""),
-          two.get("authenticated_entity", {}).get("id", ""), [(t["ip"], t["port"]) for t in two["tries"]]])
-        if len(rows) == 20000:
-            client.insert("t", rows, column_names=list(types)); rows = []
-if rows:
-    client.insert("t", rows, column_names=list(types))
-client.close()
-"""
+PLAIN = Path(__file__).with_name("plain_ways.py")
+WAYS = {"replay": "hoptrail replay", "flat": "plain, 61 columns", "ours": "plain, our columns"}
 
 
 def main() -> None:
-    """Print both, and their ratio."""
+    """Print what each costs, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         full, empty = root / "full", root / "empty"
         for files, count in ((full, REQUESTS), (empty, 1)):
             files.mkdir()
-            _write(files, count)
-        ours, plain = [], []
+            write_logs(files, count)
+        found: dict[str, list[float]] = {way: [] for way in WAYS}
         for number in range(ROUNDS):
-            for name, results in (("ours", ours), ("plain", plain)):
-                base = _cpu(name, empty, root / f"{name}-empty-{number}")
-                results.append((_cpu(name, full, root / f"{name}-full-{number}") - base) / REQUESTS * 1e6)
-    us, naive = statistics.median(ours), statistics.median(plain)
-    print(f"requests                  {REQUESTS}, {ROUNDS} rounds in turn, medians")
-    print(f"hoptrail replay           {us:6.1f} µs CPU a request = {1e6 / us:,.0f} requests per CPU second")
-    print(f"plain orjson, 61 columns  {naive:6.1f} µs CPU a request")
-    print(f"ratio                     {naive / us:6.2f} times the plain way")
+            for way, costs in found.items():
+                base = _cpu(way, empty, root / f"{way}-empty-{number}")
+                costs.append((_cpu(way, full, root / f"{way}-full-{number}") - base) / REQUESTS * 1e6)
+        parts = asyncio.run(_parts(full, root / "parts"))
+    us = {way: statistics.median(costs) for way, costs in found.items()}
+    print(f"{REQUESTS} requests, {ROUNDS} rounds in turn; microseconds of CPU a request, median")
+    for way, name in WAYS.items():
+        ratio = "" if way == "replay" else f" = {us[way] / us['replay']:.2f} times ours"
+        print(f"  {name:20} {us[way]:6.1f}{ratio}")
+    print(f"  {1e6 / us['replay']:,.0f} requests per CPU second")
+    print("our parts: " + ", ".join(f"{name} {cost:.1f}" for name, cost in parts.items()))
 
 
-def _cpu(name: str, files: Path, store: Path) -> float:
+def _cpu(way: str, files: Path, store: Path) -> float:
+    edge, kong = files / "edge", files / "kong"
     words = (
-        [
-            "-m",
-            "pipeline",
-            "replay",
-            "--haproxy",
-            files / "edge",
-            "--kong",
-            files / "kong",
-            "--store",
-            f"chdb://{store}",
-        ]
-        if name == "ours"
-        else ["-c", NAIVE, files / "edge", files / "kong", str(store)]
+        ["-m", "pipeline", "replay", "--haproxy", edge, "--kong", kong, "--store", f"chdb://{store}"]
+        if way == "replay"
+        else [PLAIN, way, edge, kong, store]
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
@@ -116,7 +93,54 @@ def _cpu(name: str, files: Path, store: Path) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _write(files: Path, count: int) -> None:
+async def _parts(files: Path, store: Path) -> dict[str, float]:
+    """Do by hand what the engine does, and take the time of each part, microseconds of CPU a request."""
+    tune()
+    config = load_config(None, {"store.dsn": f"chdb://{store}"})
+    stage, joiner = make_parsers(config).stage(), Joiner(JoinLimits(30 * 10**9, 10**6, 64))
+    spent: defaultdict[str, float] = defaultdict(float)
+    arrival_ns = START_US * 1000
+
+    async def timed(name: str, act: Callable[[], Any]) -> Any:  # noqa: ANN401 -- whatever the part gives
+        began = time.process_time()
+        result = act()
+        result = await result if isinstance(result, Awaitable) else result
+        spent[name] += time.process_time() - began
+        return result
+
+    lines = {source: (files / name).read_bytes().splitlines() for source, name in _FILES.items()}
+    groups: list[Group] = []
+    for at in range(0, REQUESTS, 500):
+        for source in Source:
+            delivery = Delivery(source, lines[source][at : at + 500], arrival_ns, "", offset=1 + 2 * at)
+            records: list[Any] = []
+            add = partial(_kept, records)
+            await timed(f"parse {source}", partial(stage.parse, delivery, add, Draft(0)))
+            await timed("join", partial(_add, joiner, records, arrival_ns))
+        groups += await timed("join", partial(joiner.due, arrival_ns))
+    async with open_sink(config.store_dsn) as sink:
+        for at in range(0, REQUESTS, 50_000):
+            some = groups[at : at + 50_000]
+            rows = await timed("settle", partial(_settled, some))
+            await timed("encode", partial(encode_lineages, rows))
+            await timed("encode and store", partial(sink.write, Batch(rows, (), ())))
+    return {name: cost / REQUESTS * 1e6 for name, cost in spent.items()}
+
+
+def _add(joiner: Joiner, records: list[Any], arrival_ns: int) -> None:
+    for record in records:
+        joiner.add(record, arrival_ns)
+
+
+def _settled(groups: list[Group]) -> list[Lineage]:
+    return [settle(group, ()).lineages[0] for group in groups]
+
+
+def _kept(records: list[Any], record: EdgeRecord | GatewayRecord, _arrival_ns: int) -> None:
+    records.append(record)
+
+
+def write_logs(files: Path, count: int) -> None:
     """Write both logs: the recommended line, and entries of 2.5 kB in the shape that Kong 3.9 sends."""
     captured = Path(__file__).parents[1] / "tests" / "captures" / "kong" / "corpus" / "kong.jsonl"
     with captured.open(encoding="utf-8") as lines:
@@ -125,12 +149,11 @@ def _write(files: Path, count: int) -> None:
             for line in lines
             if "consumer" in (found := json.loads(json.loads(line)["body"])) and found["tries"]
         )
-    start_us = 1_795_460_243_000_000
     with (files / "edge").open("w") as edge, (files / "kong").open("w") as kong:
         for n in range(count):
             request_id, us = (
                 str(uuid.UUID(int=(n * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128)),
-                start_us + n * 200,
+                START_US + n * 200,
             )
             gateway_id = f"{n * 0x9E3779B9 % 2**64:032x}"
             trace, span = request_id.replace("-", ""), gateway_id[-16:]

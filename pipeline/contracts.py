@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from pipeline.model import DeadLetter, Delivery, EdgeEvent, Lineage, Outcome, Source
+from pipeline.model import (
+    DeadLetter,
+    Delivery,
+    EdgeEvent,
+    EdgeRecord,
+    GatewayRecord,
+    LedgerRow,
+    Lineage,
+    Outcome,
+    Source,
+)
 
 
 class Account(NamedTuple):
@@ -18,13 +28,12 @@ class Account(NamedTuple):
     """Records that left, counted as the committed prefix passed them, and drops."""
     pending: Mapping[Source, int]
     """Records appended and not committed."""
+    committed: int = -1
+    """The committed offset that belongs to these numbers; -1 where positions are none of one line."""
 
 
-class Bus(Protocol):
-    """Keeps raw records from their arrival until what came of them is durable.
-
-    Methods may be called from any thread or event loop, one reader at a time.
-    """
+class Inlet(Protocol):
+    """The side of a bus that sources give to. Methods may be called from any thread or event loop."""
 
     async def append(self, delivery: Delivery) -> None:
         """Keep a delivery; on return it survives a kill and a power cut.
@@ -41,6 +50,19 @@ class Bus(Protocol):
         """
         ...
 
+    def count_drop(self, source: Source, reason: str, count: int) -> None:
+        """Count records that never reached the bus (kernel drops, refused peers); durable soon after."""
+        ...
+
+    @property
+    def fill(self) -> float:
+        """Share of the byte cap that is in use, 0.0 to 1.0; 0.0 where there is no cap."""
+        ...
+
+
+class Outlet(Protocol):
+    """The side of a bus that an engine reads; one reader at a time."""
+
     async def read(self, limit: int, wait_s: float) -> list[Delivery]:
         """Give what comes next, in offset order, about `limit` records at most.
 
@@ -56,12 +78,16 @@ class Bus(Protocol):
         """
         ...
 
-    def count_drop(self, source: Source, reason: str, count: int) -> None:
-        """Count records that never reached the bus (kernel drops, refused peers); durable soon after."""
-        ...
-
     def account(self) -> Account:
         """Give the account as of now; it reconciles at any moment."""
+        ...
+
+    def accounts(self) -> Mapping[str, Account]:
+        """Give the account by the part of the bus that keeps it, named for good; they sum to `account()`.
+
+        A part's numbers never fall while they are durable, whichever process has it: the ledger is made of
+        them.
+        """
         ...
 
     @property
@@ -70,13 +96,20 @@ class Bus(Protocol):
         ...
 
     @property
-    def end(self) -> int:
-        """The offset that the next record will get."""
-        ...
-
-    @property
     def fill(self) -> float:
         """Share of the byte cap that is in use, 0.0 to 1.0; 0.0 where there is no cap."""
+        ...
+
+
+class Bus(Inlet, Outlet, Protocol):
+    """Keeps raw records from their arrival until what came of them is durable.
+
+    Methods may be called from any thread or event loop, one reader at a time.
+    """
+
+    @property
+    def end(self) -> int:
+        """The offset that the next record will get."""
         ...
 
 
@@ -87,6 +120,7 @@ class Batch(NamedTuple):
     """Tombstones after the rows that absorbed them."""
     events: Sequence[EdgeEvent]
     dead_letters: Sequence[DeadLetter]
+    ledger: Sequence[LedgerRow] = ()
 
 
 class LookupKey(NamedTuple):
@@ -100,8 +134,46 @@ class LookupKey(NamedTuple):
     """Rows of these names in the bucket, for records without any other id."""
 
 
+class Fragment(NamedTuple):
+    """A record that is kept by itself while its other half is looked for."""
+
+    bucket_s: int
+    """Where its lineage would have its place if nothing more came."""
+    record: EdgeRecord | GatewayRecord
+
+
+MOST_PER_ID = 1000
+"""Rows of one id that a look-up gives unless told: an id that is shared by so many is a constant."""
+
+
 class Store(Protocol):
-    """Where lineages rest. One writer at a time."""
+    """Where lineages rest. Each writer writes one batch at a time."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write to it meanwhile: then what may lack a half is kept first."""
+        ...
+
+    async def keep(self, fragments: Sequence[Fragment]) -> None:
+        """Keep records so that every later `find_kept`, of any process, gives them; for a day or longer.
+
+        Called, in a shared store, before the look-up of what is late or lacks a half. What cannot be kept for
+        what it holds is left out: `write` tells of it.
+
+        Raises:
+            StoreUnavailable: It may pass later.
+        """
+        ...
+
+    async def find_kept(
+        self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
+    ) -> list[EdgeRecord | GatewayRecord]:
+        """Give kept records that share a request id, gateway request id or name with any of the keys.
+
+        Raises:
+            StoreUnavailable: The answer is unknown; nothing may be written for these keys.
+        """
+        ...
 
     async def write(self, batch: Batch) -> Sequence[DeadLetter]:
         """Make a batch durable, on return or not at all; the same batch twice gives the same rows once.
@@ -115,8 +187,12 @@ class Store(Protocol):
         """
         ...
 
-    async def find_stored(self, keys: Sequence[LookupKey]) -> list[Lineage]:
-        """Give every live row that shares a request id, gateway request id or name with any of the keys.
+    async def find_stored(
+        self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
+    ) -> list[Lineage]:
+        """Give the live rows that share a request id, gateway request id or name with any of the keys.
+
+        Of an id that more rows share, `most_per_id` of them come, and it does not matter which.
 
         Raises:
             StoreUnavailable: The answer is unknown; nothing may be written for these keys.

@@ -55,7 +55,7 @@ def lineage_document(lineage: Lineage) -> dict[str, Any]:
         "response_bytes": met.response_bytes if met else None,
         "edge": _edge(edge) if edge else None,
         "attempts": [
-            _attempt(attempt, delivered=was_delivered(lineage, index))
+            _attempt(attempt, delivered=was_delivered(lineage, index), delivered_by=_proof(lineage, index))
             for index, attempt in enumerate(lineage.attempts)
         ],
         "identity": {name: getattr(lineage.identity, name) for name in Identity.__struct_fields__},
@@ -63,6 +63,7 @@ def lineage_document(lineage: Lineage) -> dict[str, Any]:
         "verdict": lineage.verdict._asdict(),
         "flags": list(lineage.flags),
         "clock_offset_ms": lineage.clock_offset_ms,
+        "spans": {"decision": lineage.spans.decision, "sent": lineage.spans.sent},
     }
 
 
@@ -87,6 +88,15 @@ def was_delivered(lineage: Lineage, index: int) -> bool | None:
         return None
     answered_itself = (edge.termination or "----")[1:2] in _EDGE_ANSWERED
     return False if edge.gateway_request_id is not None or answered_itself else None
+
+
+def _proof(lineage: Lineage, index: int) -> str | None:
+    """Say what shows that an attempt's answer was delivered: key B, or evidence alone."""
+    if index != lineage.delivered or lineage.edge is None:
+        return None
+    captured = lineage.edge.gateway_request_id
+    is_proven = captured is not None and captured == lineage.attempts[index].gateway_request_id
+    return "gateway_request_id" if is_proven else "evidence"
 
 
 def rfc3339_us(time_us: int | None) -> str | None:
@@ -144,7 +154,7 @@ def termination_text(state: str | None) -> str | None:
         return None
 
 
-def _attempt(attempt: GatewayRecord, *, delivered: bool | None) -> dict[str, Any]:
+def _attempt(attempt: GatewayRecord, *, delivered: bool | None, delivered_by: str | None) -> dict[str, Any]:
     return {
         "gateway_request_id": attempt.gateway_request_id,
         "request_ids": list(attempt.request_ids),
@@ -154,6 +164,7 @@ def _attempt(attempt: GatewayRecord, *, delivered: bool | None) -> dict[str, Any
         "status": attempt.status,
         "source": attempt.source,
         "delivered": delivered,
+        "delivered_by": delivered_by,
         "client_ip": attempt.client_ip,
         "service": attempt.service,
         "route": attempt.route,
@@ -166,6 +177,7 @@ def _attempt(attempt: GatewayRecord, *, delivered: bool | None) -> dict[str, Any
         },
         "upstream_status": list(attempt.upstream_status),
         "upstream_uri": attempt.upstream_uri,
+        "headers": dict(attempt.headers),
         "tries": [_try(one) for one in attempt.tries],
     }
 

@@ -3,7 +3,8 @@
 PipelineError
 ├── ConfigError          wrong before start: one clear line, exit 2
 ├── PermanentError       the same bytes will fail again: dead-letter, count, commit, go on
-│   └── MalformedLine    bytes that are not what their source writes
+│   ├── MalformedLine    bytes that are not what their source writes
+│   └── SealedOriginal   an encrypted original that this key does not open
 └── RetryableError       the same data may pass later: hold, back off, do not commit
     ├── BusFull          the bus is at its cap: tell who can be told, count for who cannot
     └── StoreUnavailable the store did not make a batch durable
@@ -35,6 +36,10 @@ class MalformedLine(PermanentError):  # noqa: N818 -- says what is the case, as 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+class SealedOriginal(PermanentError):  # noqa: N818 -- says what is the case, as the others do
+    """The encrypted original of a dead letter that the key at hand does not open."""
 
 
 class RetryableError(PipelineError):

@@ -74,8 +74,11 @@ class Timers(msgspec.Struct, frozen=True, gc=False, array_like=True):
     Ti: int | None = None
 
 
-class EdgeRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_only=True):
-    """One request as HAProxy logged it."""
+class EdgeRecord(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One request as HAProxy logged it.
+
+    Formats fill it by position, which is faster: its fields keep their order.
+    """
 
     rec_id: int
     """u64, never 0: hash of the raw identity fields (id, client address, raw date, pid/counter where
@@ -149,8 +152,11 @@ class Try(msgspec.Struct, frozen=True, gc=False, array_like=True):
     balancer_ms: float | None
 
 
-class GatewayRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_only=True):
-    """One request as Kong logged it: one attempt of the edge, with its upstream tries."""
+class GatewayRecord(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One request as Kong logged it: one attempt of the edge, with its upstream tries.
+
+    Formats fill it by position, which is faster: its fields keep their order.
+    """
 
     attempt_id: int
     """u64, never 0: hash of `request.id`, or where there is none (Kong < 3.5) of the raw fields that
@@ -210,6 +216,9 @@ class GatewayRecord(msgspec.Struct, frozen=True, gc=False, array_like=True, kw_o
     tls_cipher: str | None = None
     tries: tuple[Try, ...] = ()
     flags: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers that the operator keeps, redacted: `("request.x-tenant-id", "acme")`, in the order
+    of `redaction.headers`."""
 
 
 class EdgeEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -231,6 +240,8 @@ class EdgeEvent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """For `events_dropped`: how many lines HAProxy says it threw away."""
     text: str
     """The message, redacted, at most 4096 characters."""
+    log_counter: int | None = None
+    """`%lc`, where the line carries it: requests and failed connections of a frontend share one counter."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -248,6 +259,29 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fingerprint: str
     """Keyed hash of the original bytes, hex."""
     size: int
+    original: bytes = b""
+    """The original bytes, encrypted (`pipeline.originals`); empty where no key is configured."""
+    original_key: str | None = None
+    """Names the key of `original`."""
+
+
+class LedgerRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One number of the ledger, as it stood at the last look within a minute."""
+
+    minute_s: int
+    """UTC epoch seconds, a whole minute."""
+    instance: str
+    """Whose number it is: the bus that keeps an account, or the process that counts since it began."""
+    source: str
+    """`haproxy`, `kong`, or what else is accounted for."""
+    kind: str
+    """`received`, an `OutcomeKind`, `pending`, `committed`, `refused`, or what another room counts."""
+    reason: str
+    """Closed set; empty where there is none."""
+    total: int
+    """Since the instance began; of `pending` and `committed`, what they were."""
+    taken_ns: int
+    """When it was looked at, UTC epoch nanoseconds: of two rows of one minute the later counts."""
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -282,6 +316,18 @@ class Verdict(NamedTuple):
     code: str
     text: str
     """One sentence that an SRE would have written."""
+
+
+class SpanRecord(msgspec.Struct, frozen=True, gc=False):
+    """What was decided about a lineage's spans, and what was done."""
+
+    decision: str | None = None
+    """Why they are sent (`error`, `retry`, `conflict`, `slow`, `sampled`, `share`), or `dropped`; None where
+    nobody asked. Never goes back to `dropped`."""
+    sent: int = 0
+    """How many were put into the queue of what is sent: all that the lineage has, or none."""
+    parent_id: str | None = None
+    """The caller's span that the first one hangs under, 16 hexadecimal digits; None: it is a root."""
 
 
 class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -320,6 +366,7 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     clock_offset_ms: float | None = None
     is_deleted: bool = False
     """A tombstone: this key's records now stand under another key."""
+    spans: SpanRecord = SpanRecord()
 
 
 class StoreKey(NamedTuple):

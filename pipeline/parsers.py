@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,9 @@ from pipeline.formats.kong import KongParser
 from pipeline.formats.line_formats import LineFormat
 from pipeline.formats.redact import Policy, Redactor
 from pipeline.formats.sealed import Sealer, Unsealer
+from pipeline.originals import Originals
+
+_log = logging.getLogger(__name__)
 
 
 class Parsers(NamedTuple):
@@ -29,16 +33,20 @@ class Parsers(NamedTuple):
     sealed: bool = False
     """Whether records are redacted before the bus. Only then are sealed ones read: elsewhere a line that
     begins with a client's text could pass for one."""
+    originals: Originals | None = None
+    """What encrypts the originals of dead letters, where a key is configured."""
 
     def stage(self) -> ParseStage:
         """Make the engine's stage."""
         if not self.sealed:
-            return ParseStage(self.haproxy, self.kong, self.redactor)
-        return ParseStage(Unsealer(self.haproxy), Unsealer(self.kong), self.redactor)
+            return ParseStage(self.haproxy, self.kong, self.redactor, self.originals)
+        return ParseStage(Unsealer(self.haproxy), Unsealer(self.kong), self.redactor, self.originals)
 
     def guard(self, bus: Bus) -> Bus:
         """Give the bus that sources give to: one that seals, where records are redacted before it."""
-        return SealedBus(bus, Sealer(self.haproxy, self.kong, self.redactor)) if self.sealed else bus
+        if not self.sealed:
+            return bus
+        return SealedBus(bus, Sealer(self.haproxy, self.kong, self.redactor, self.originals))
 
 
 def bus_key(config: BusConfig) -> bytes | None:
@@ -58,8 +66,19 @@ def make_parsers(config: Config) -> Parsers:
     """
     redact = make_redactor(config)
     haproxy = make_haproxy_parser(config.sources.syslog, redact)
+    kong = KongParser(redactor=redact, headers=config.redaction.headers)
     sealed = config.redaction.redact_at == "ingest"
-    return Parsers(redact, haproxy, KongParser(redactor=redact), sealed)
+    return Parsers(redact, haproxy, kong, sealed, make_originals(config))
+
+
+def make_originals(config: Config) -> Originals | None:
+    """Make what keeps the originals of dead letters; None where no key is configured.
+
+    Raises:
+        ConfigError: The key cannot be read, or is too short.
+    """
+    file = config.redaction.originals_key_file
+    return Originals(load_key(file, create=False, setting="redaction.originals_key_file")) if file else None
 
 
 def make_haproxy_parser(syslog: SyslogConfig, redact: Redactor) -> HaproxyParser:
@@ -74,6 +93,7 @@ def make_haproxy_parser(syslog: SyslogConfig, redact: Redactor) -> HaproxyParser
         time_zone=syslog.time_zone,
         names=syslog.names,
         formats=_formats_of(syslog.haproxy_config) if syslog.haproxy_config else (),
+        on_warning=lambda text: _log.warning("HAProxy's lines: %s", text),
     )
 
 

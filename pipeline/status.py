@@ -13,7 +13,11 @@ from typing import Any
 from pipeline.clock import Clock
 from pipeline.contracts import Account, Bus
 from pipeline.engine import Engine
+from pipeline.engine.edge_watch import EdgeWatch
+from pipeline.engine.lateness import Spread, spread_document
+from pipeline.engine.ledger import LedgerKeeper
 from pipeline.model import OutcomeKind, Source
+from pipeline.sources.stats import SourceStats
 from pipeline.telemetry import Sample
 
 
@@ -42,6 +46,37 @@ def replay_document(account: Account, lineages: Mapping[str, int], attempts: int
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """The parts of a running process that know what never reached it."""
+
+    stats: SourceStats
+    ledger: LedgerKeeper
+    watch: EdgeWatch
+
+    def document(self) -> dict[str, Any]:
+        """Give what HAProxy's own counting says, and when the ledger was written."""
+        written_ns = self.ledger.written_ns
+        return {
+            "written_at": rfc3339(written_ns) if written_ns else None,
+            "edge_lines": self.watch.document(),
+        }
+
+    def samples(self, now_ns: int) -> Mapping[str, Iterable[Sample]]:
+        """Give the samples of its metrics."""
+        age = _seconds(now_ns, self.ledger.written_ns)
+        return {
+            "hoptrail_source_refused": [
+                (count, {"listener": listener.name, "reason": reason})
+                for listener in list(self.stats.listeners.values())
+                for reason, count in list(listener.refused.items())
+            ],
+            "hoptrail_edge_lines_missing": [(self.watch.missing, {})],
+            "hoptrail_edge_lines_dropped": [(self.watch.dropped, {})],
+            "hoptrail_ledger_age_seconds": [] if age is None else [(age, {})],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The parts of a running process that are asked."""
 
@@ -51,15 +86,20 @@ class Observed:
     last_arrivals_ns: Mapping[Source, int]
     """When each source last sent something; a source that never did is absent."""
     window_s: float
+    loss: Loss
 
     def document(self) -> dict[str, Any]:
         """Give sources, bus, join and lag; shape as in `docs/operations.md`."""
         now_ns = self.clock.now_ns()
         sources = account_document(self.bus.account())
+        lateness = self.engine.progress.lateness
+        late, second = lateness.arrivals(), lateness.second_halves()
         for source in Source:
             arrival_ns = self.last_arrivals_ns.get(source)
             sources[source.value]["last_arrival"] = rfc3339(arrival_ns) if arrival_ns else None
             sources[source.value]["silent_s"] = _seconds(now_ns, arrival_ns)
+            sources[source.value]["lateness_s"] = spread_document(late.get(source))
+            sources[source.value]["second_half_s"] = spread_document(second.get(source))
         joiner = self.engine.joiner
         return {
             "sources": sources,
@@ -74,6 +114,7 @@ class Observed:
                 "evicted": self.engine.progress.evicted,
             },
             "lag_s": self._lag_s(now_ns),
+            "ledger": self.loss.document(),
         }
 
     def samples(self) -> Mapping[str, Iterable[Sample]]:
@@ -96,6 +137,8 @@ class Observed:
                 ((now_ns - arrival_ns) / 1e9, {"source": source.value})
                 for source, arrival_ns in self.last_arrivals_ns.items()
             ],
+            "hoptrail_source_lateness_seconds": list(_quantiles(progress.lateness.arrivals())),
+            "hoptrail_join_second_half_seconds": list(_quantiles(progress.lateness.second_halves())),
             "hoptrail_bus_fill_ratio": [(self.bus.fill, {})],
             "hoptrail_join_pending": [(joiner.pending, {})],
             "hoptrail_join_pending_bytes": [(joiner.pending_bytes, {})],
@@ -108,6 +151,7 @@ class Observed:
             "hoptrail_store_batches_written": [(progress.batches_written, {})],
             "hoptrail_store_write_errors": [(progress.write_errors, {})],
             "hoptrail_lag_seconds": [(self._lag_s(now_ns), {})],
+            **self.loss.samples(now_ns),
         }
 
     def _lag_s(self, now_ns: int) -> float:
@@ -115,6 +159,12 @@ class Observed:
         if progress.caught_up or not progress.last_arrival_ns:
             return 0.0
         return max(0.0, (now_ns - progress.last_arrival_ns) / 1e9)
+
+
+def _quantiles(spreads: Mapping[Source, Spread]) -> Iterable[Sample]:
+    for source, spread in spreads.items():
+        for quantile, value in spread.by_quantile.items():
+            yield value, {"source": source.value, "quantile": f"{quantile:g}"}
 
 
 def rfc3339(time_ns: int) -> str:

@@ -14,6 +14,7 @@ import prometheus_client
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
 
 Sample = tuple[float, Mapping[str, str]]
 """A value and its labels; labels come from closed sets alone."""
@@ -42,7 +43,50 @@ METRICS = (
         "hoptrail_records_pending", "gauge", "{record}", "Records on the bus and not committed, by source."
     ),
     Metric("hoptrail_source_silence_seconds", "gauge", "s", "Time since a source last sent anything."),
+    Metric(
+        "hoptrail_source_refused",
+        "counter",
+        "{refusal}",
+        "Connections and posts turned away before a record was read, by listener and reason.",
+    ),
+    Metric(
+        "hoptrail_edge_lines_missing",
+        "gauge",
+        "{line}",
+        "Lines of the last ten minutes that HAProxy counted and that did not come.",
+    ),
+    Metric(
+        "hoptrail_edge_lines_dropped",
+        "gauge",
+        "{line}",
+        "Lines of the last ten minutes that HAProxy says it threw away itself.",
+    ),
+    Metric(
+        "hoptrail_kafka_lag_messages", "gauge", "{message}", "Messages on our topics not read yet, by source."
+    ),
+    Metric("hoptrail_kafka_partitions_assigned", "gauge", "{partition}", "Partitions that this process has."),
+    Metric(
+        "hoptrail_kafka_partitions_paused",
+        "gauge",
+        "{partition}",
+        "Of them, paused while the join is behind.",
+    ),
+    Metric("hoptrail_kafka_rebalances", "counter", "{rebalance}", "How often partitions were given out."),
+    Metric("hoptrail_ledger_age_seconds", "gauge", "s", "Time since the ledger was written."),
     Metric("hoptrail_bus_fill_ratio", "gauge", "1", "Share of the bus's byte cap in use."),
+    Metric(
+        "hoptrail_source_lateness_seconds",
+        "gauge",
+        "s",
+        "Arrival minus the end of the request as logged, by source and quantile (0.5, 0.9, 0.99, 1), of the "
+        "newest 1000 samples; below 0 the source's clock runs ahead.",
+    ),
+    Metric(
+        "hoptrail_join_second_half_seconds",
+        "gauge",
+        "s",
+        "How long first halves waited that were met in memory, by the second's source and quantile.",
+    ),
     Metric("hoptrail_join_pending", "gauge", "{record}", "Halves that wait for their other side."),
     Metric("hoptrail_join_pending_bytes", "gauge", "By", "Memory that waiting halves take, estimated."),
     Metric("hoptrail_join_wait_seconds", "gauge", "s", "How long the oldest waiting half has waited."),
@@ -54,6 +98,23 @@ METRICS = (
     Metric("hoptrail_store_batches_written", "counter", "{batch}", "Batches made durable."),
     Metric("hoptrail_store_write_errors", "counter", "{error}", "Answers the store did not give."),
     Metric(
+        "hoptrail_span_requests_decided",
+        "counter",
+        "{request}",
+        "Requests whose spans are sent, by the reason, or `dropped`; one decided again counts again.",
+    ),
+    Metric(
+        "hoptrail_spans_left",
+        "counter",
+        "{span}",
+        "Spans that left the queue of what is sent, by outcome (sent, dropped) and reason.",
+    ),
+    Metric("hoptrail_spans_queued", "gauge", "{span}", "Spans that wait for the receiver."),
+    Metric("hoptrail_spans_queued_bytes", "gauge", "By", "Bytes of the spans that wait."),
+    Metric(
+        "hoptrail_spans_export_retries", "counter", "{request}", "Requests to the receiver to be repeated."
+    ),
+    Metric(
         "hoptrail_lag_seconds", "gauge", "s", "Age of the newest record read; 0 when the bus is read empty."
     ),
 )
@@ -63,11 +124,16 @@ Snapshot = Callable[[], Mapping[str, Iterable[Sample]]]
 
 
 @contextmanager
-def exported_metrics(snapshot: Snapshot) -> Iterator[Callable[[], bytes]]:
-    """Register the metrics; gives a function that renders them in Prometheus' text format."""
+def exported_metrics(snapshot: Snapshot, *readers: MetricReader) -> Iterator[Callable[[], bytes]]:
+    """Register the metrics; gives a function that renders them in Prometheus' text format.
+
+    Args:
+        snapshot: Gives the samples.
+        readers: What takes the metrics elsewhere.
+    """
     registry = prometheus_client.REGISTRY
     reader = PrometheusMetricReader()
-    provider = MeterProvider(metric_readers=[reader])
+    provider = MeterProvider(metric_readers=[reader, *readers])
     meter = provider.get_meter("hoptrail")
     for metric in METRICS:
         _register(meter, metric, snapshot)

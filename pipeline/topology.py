@@ -9,53 +9,107 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from pipeline import __version__
 from pipeline.bus.journal import open_journal
 from pipeline.clock import Clock, SystemClock
 from pipeline.config import Config, DoorConfig
-from pipeline.contracts import Bus, Store
+from pipeline.contracts import Batch, Bus, Inlet, Outlet, Store
 from pipeline.data_dir import announced, make_private
 from pipeline.engine import Engine, EngineLimits, EngineThread
+from pipeline.engine.draft import ParseStage
+from pipeline.engine.edge_watch import EdgeWatch
+from pipeline.engine.ledger import Counted, LedgerKeeper
+from pipeline.engine.periodic import every
+from pipeline.engine.writing import Offsets, SpanKeeper
 from pipeline.errors import ConfigError
 from pipeline.http_server import HttpServer
 from pipeline.join.joiner import Joiner, JoinLimits
 from pipeline.parsers import Parsers, bus_key, make_parsers
 from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
+from pipeline.sinks.otlp import SpanExport, metric_readers, open_spans
 from pipeline.sources.http_log import IngestApp
 from pipeline.sources.stats import SourceStats
 from pipeline.sources.syslog_stream import listen_tcp
 from pipeline.sources.syslog_udp import listen_udp
 from pipeline.sources.syslog_unix import listen_unix
-from pipeline.status import Observed
-from pipeline.telemetry import exported_metrics
+from pipeline.status import Loss, Observed
+from pipeline.telemetry import Sample, exported_metrics
 from pipeline.web.door import door_app
 from pipeline.web.health import health_app
 
 _log = logging.getLogger(__name__)
 
+_REPLAY_ROWS = 50_000
+"""Rows of a batch when files are replayed, at least: twice as many cost the store a third less in merges."""
+_MINUTE_S = 60.0
+
 
 def make_engine(
-    config: Config, *, bus: Bus, store: Store, clock: Clock, parsers: Parsers, event_time: bool
+    config: Config,
+    *,
+    bus: Outlet,
+    store: Store,
+    clock: Clock,
+    parsers: Parsers,
+    event_time: bool,
+    stage: ParseStage | None = None,
+    offsets: Offsets | None = None,
+    share: int = 1,
+    spans: SpanKeeper | None = None,
 ) -> Engine:
-    """Put parse, join and the two loops together."""
+    """Put parse, join and the two loops together.
+
+    `stage` may stand for the parsers' own, `offsets` be the bus's own; `share` engines share what
+    `join.max_pending` allows; `spans` sends spans.
+    """
     limits = JoinLimits(
         window_ns=int(config.join.window_s * 1e9),
-        max_pending=config.join.max_pending,
+        max_pending=max(1000, config.join.max_pending // share),
         max_per_key=config.join.max_per_key,
+        show_after_ns=int(config.join.show_pending_after_s * 1e9),
     )
     return Engine(
         bus=bus,
-        parse=parsers.stage(),
+        parse=stage or parsers.stage(),
         joiner=Joiner(limits),
         store=store,
         clock=clock,
-        limits=EngineLimits(config.store.batch_rows, config.store.batch_age_s),
+        limits=EngineLimits(
+            max(config.store.batch_rows, _REPLAY_ROWS if event_time else 1), config.store.batch_age_s
+        ),
         event_time=event_time,
+        offsets=offsets,
+        spans=spans,
     )
+
+
+def make_ledger(
+    bus: Outlet, store: ClickHouseSink, clock: Clock, stats: SourceStats, spans: SpanExport | None = None
+) -> tuple[LedgerKeeper, EdgeWatch]:
+    """Make what writes the ledger into the store, and what looks for lost lines beside it."""
+    watch = EdgeWatch(store.edge_loss, bus.accounts, clock)
+    process = f"process-{secrets.token_hex(4)}"
+
+    def counted() -> Iterator[Counted]:
+        for listener in list(stats.listeners.values()):
+            for reason, count in list(listener.refused.items()):
+                yield Counted(listener.source, "refused", f"{listener.name}:{reason}", count)
+        for kind, reason, count in spans.counted() if spans else ():
+            yield Counted("spans", kind, reason, count)
+
+    keeper = LedgerKeeper(
+        accounts=bus.accounts,
+        write=lambda rows: store.write(Batch((), (), (), rows)),
+        clock=clock,
+        process=process,
+        counted=counted,
+        each_minute=watch.look,
+    )
+    return keeper, watch
 
 
 @asynccontextmanager
@@ -74,21 +128,39 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         bus = await enter(open_journal(directory / "journal", config.bus.max_bytes, bus_key(config.bus)))
-        store = await enter(open_sink(config.store_dsn))
+        store = await enter(open_sink(config.store_dsn, clock))
         parsers = make_parsers(config)
+        stats = SourceStats()
+        spans = await enter(open_spans(config.otlp, directory, config.drain_s))
+        ledger, watch = make_ledger(bus, store, clock, stats, spans)
+        await enter(ledger)
+        await enter(every(_MINUTE_S, store.count_minutes, "minute roll-ups"))
         thread = EngineThread(
-            lambda: make_engine(config, bus=bus, store=store, clock=clock, parsers=parsers, event_time=False),
+            lambda: make_engine(
+                config,
+                bus=bus,
+                store=store,
+                clock=clock,
+                parsers=parsers,
+                event_time=False,
+                spans=spans.sink if spans else None,
+            ),
             drain_s=config.drain_s,
             on_failure=on_failure,
         )
         engine = (await enter(thread)).engine
         if engine is None:
             raise ConfigError(f"the engine did not start: {thread.failure}")
-        stats = SourceStats()
-        given = make_parsers(config).guard(bus)
-        observed = Observed(bus, engine, clock, stats.last_arrivals_ns, config.join.window_s)
-        addresses = await _open_doors(config, stack, observed, store, stats, given=given, parsers=parsers)
-        addresses |= await _listen_to_syslog(config, stack, given, clock, stats)
+        sealing = make_parsers(config)
+        given = sealing.guard(bus)
+        raw = sealing if sealing.sealed else parsers  # what meets HAProxy's own lines, and warns of them
+        observed = Observed(
+            bus, engine, clock, stats.last_arrivals_ns, config.join.window_s, Loss(stats, ledger, watch)
+        )
+        addresses = await _open_doors(
+            config, stack, observed, store, stats, given=given, parsers=raw, spans=spans
+        )
+        addresses |= await listen_to_syslog(config, stack, given, clock, stats)
         stack.enter_context(announced(directory, addresses))
         yield addresses
 
@@ -102,18 +174,25 @@ async def _open_doors(
     *,
     given: Bus,
     parsers: Parsers,
+    spans: SpanExport | None = None,
 ) -> dict[str, str]:
     """Start the HTTP listeners: the read door, then `/ingest/kong` with health and metrics."""
     addresses = {}
     if config.door.listen and config.store_dsn.startswith("chdb://"):
         addresses["read_url"] = await _open_read_door(config.door, stack, store)
-    metrics = stack.enter_context(exported_metrics(observed.samples))
+
+    def samples() -> Mapping[str, Iterable[Sample]]:
+        return {**observed.samples(), **(spans.samples() if spans else {})}
+
+    metrics = stack.enter_context(exported_metrics(samples, *metric_readers(config.otlp)))
 
     async def status() -> dict[str, Any]:
         document = {"version": __version__, **observed.document(), "store": await store.describe()}
         progress = observed.engine.progress
         document["store"] |= {"last_write_ns": progress.last_write_ns, "write_errors": progress.write_errors}
         document["listeners"] = stats.document()
+        if spans:
+            document["spans"] = spans.document()
         document["warnings"] = list(parsers.haproxy.warnings)
         return document
 
@@ -140,8 +219,8 @@ async def _open_read_door(config: DoorConfig, stack: AsyncExitStack, store: Clic
     return f"{'https' if config.tls else 'http'}://{login}{address}"
 
 
-async def _listen_to_syslog(
-    config: Config, stack: AsyncExitStack, bus: Bus, clock: Clock, stats: SourceStats
+async def listen_to_syslog(
+    config: Config, stack: AsyncExitStack, bus: Inlet, clock: Clock, stats: SourceStats
 ) -> dict[str, str]:
     """Start the listeners for HAProxy's lines."""
     syslog, addresses = config.sources.syslog, {}
@@ -157,7 +236,25 @@ async def _listen_to_syslog(
 
 
 async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]) -> bool:
-    """Run until told to stop, or until a stage fails; says whether all ended well."""
+    """Run until told to stop, or until a stage fails; says whether all ended well.
+
+    Raises:
+        ConfigError: The bus is a cluster.
+    """
+    if config.bus.servers:
+        raise ConfigError(
+            "bus.dsn is a cluster: run `hoptrail ingest` and `hoptrail join` instead of `serve`"
+        )
+    return await run_until(lambda fail: running(config, fail), config, stop, on_ready)
+
+
+async def run_until(
+    role: Callable[[Callable[[], None]], AbstractAsyncContextManager[dict[str, str]]],
+    config: Config,
+    stop: asyncio.Event,
+    on_ready: Callable[[dict[str, str]], None],
+) -> bool:
+    """Run a role until told to stop, or until a stage fails; says whether all ended well."""
     loop = asyncio.get_running_loop()
     failed = False
 
@@ -166,7 +263,7 @@ async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[dict[st
         failed = True
         loop.call_soon_threadsafe(stop.set)
 
-    async with running(config, fail) as addresses:
+    async with role(fail) as addresses:
         on_ready(addresses)
         await stop.wait()
         _log.info("stopping: sources first, then what is on the bus, within %.0f s", config.drain_s)

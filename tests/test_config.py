@@ -52,7 +52,8 @@ def test_variables_that_kubernetes_injects_are_not_ours() -> None:
         ({"door.listen": "0.0.0.0:8124"}, "loopback only"),
         ({"sources.syslog.time_zone": "Mars/Olympus"}, "no time zone is called"),
         ({"sources.syslog.allow": ["10.0.0.0/99"]}, "sources.syslog.allow"),
-        ({"bus.dsn": "kafka://b:9092"}, "only 'journal:'"),
+        ({"bus.dsn": "nats://b:9092"}, "neither 'journal:'"),
+        ({"bus.dsn": "kafka://user:secret@b:9092"}, "bus.kafka.security"),
         ({"join.window_s": 0}, "join.window_s"),
     ],
 )
@@ -94,3 +95,27 @@ def test_an_address_may_be_v6() -> None:
 )
 def test_only_loopback_is_loopback(host: str, is_local: bool) -> None:
     assert is_loopback(host) is is_local
+
+
+def test_names_of_headers_are_brought_to_one_form() -> None:
+    names = ["X-Tenant-Id", "request.x-tenant-id", "response.X-Cache", "x.dotted"]
+    config = load_config(None, {"redaction.headers": names}, {})
+    assert config.redaction.headers == ("request.x-tenant-id", "response.x-cache", "request.x.dotted")
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["Authorization"], "never kept"),
+        (["request.cookie"], "never kept"),
+        (["response.Set-Cookie"], "never kept"),
+        (["proxy-authorization"], "never kept"),
+        (["x tenant"], "not the name of a header"),
+        (["response."], "not the name of a header"),
+        (["x" * 65], "not the name of a header"),
+        ([f"x-{number}" for number in range(33)], "at most 32"),
+    ],
+)
+def test_headers_that_are_none_or_hold_credentials_are_refused(names: list[str], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        load_config(None, {"redaction.headers": names}, {})

@@ -73,7 +73,7 @@ def test_what_is_not_known_is_null() -> None:
     known = {name for name, value in document.items() if value is not None}
     assert known == {
         *("request_id", "start_time", "end_time", "duration_ms", "outcome", "match", "missing", "final"),
-        *("edge", "attempts", "identity", "phases", "verdict", "flags"),
+        *("edge", "attempts", "identity", "phases", "verdict", "flags", "spans"),
     }
 
 
@@ -92,6 +92,19 @@ def test_the_delivered_attempt_speaks_for_the_gateway_where_the_edge_is_silent()
     document = lineage_document(lineage)
     assert document["host"] == "last.example"
     assert [attempt["delivered"] for attempt in document["attempts"]] == [False, True]
+    assert [attempt["delivered_by"] for attempt in document["attempts"]] == [None, "gateway_request_id"]
+
+
+def test_delivery_by_evidence_is_said_to_be_so() -> None:
+    edge = msgspec.structs.replace(EDGE, gateway_request_id=None, status=200, retries=1)
+    attempts = [
+        msgspec.structs.replace(ATTEMPT, attempt_id=number, status=status, started_us=10**15 + number)
+        for number, status in ((3, 503), (4, 200))
+    ]
+    (lineage,) = resolve([edge], attempts)
+    document = lineage_document(lineage)
+    assert faults(document) == []
+    assert [attempt["delivered_by"] for attempt in document["attempts"]] == [None, "evidence"]
 
 
 def test_no_attempt_is_delivered_where_the_edge_answered_itself() -> None:

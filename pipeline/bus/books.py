@@ -28,6 +28,8 @@ class Books:
     """
 
     def __init__(self, committed: int, outcomes: Mapping[Outcome, int] | None = None) -> None:
+        self.name = f"bus-{committed >> 40:06x}"
+        """Names the bus for good: where its offsets begin (`draw_first_offset`)."""
         self.committed = committed
         self.end = committed
         self.outcomes: Counter[Outcome] = Counter(outcomes or {})
@@ -96,4 +98,8 @@ class Books:
 
     def account(self) -> Account:
         """Give a copy that stays as it is."""
-        return Account(dict(self.outcomes), dict(self._pending))
+        return Account(dict(self.outcomes), dict(self._pending), self.committed)
+
+    def accounts(self) -> dict[str, Account]:
+        """Give it under the name of the bus, which has one part alone."""
+        return {self.name: self.account()}

@@ -180,6 +180,11 @@ class Contents:
         with self._lock:
             return self._books.account()
 
+    def accounts(self) -> dict[str, Account]:
+        """Give a copy of the account, under the name of the bus."""
+        with self._lock:
+            return self._books.accounts()
+
     @property
     def committed(self) -> int:
         """The offset that a restart would begin at."""

@@ -168,6 +168,10 @@ class Journal:
         """Give the account as of now."""
         return self._contents.account()
 
+    def accounts(self) -> Mapping[str, Account]:
+        """Give the account under the name of the journal."""
+        return self._contents.accounts()
+
     @property
     def committed(self) -> int:
         """The offset that a restart would begin at."""

@@ -103,6 +103,11 @@ class MemoryBus:
         with self._lock:
             return self._books.account()
 
+    def accounts(self) -> Mapping[str, Account]:
+        """Give the account under the name of the bus."""
+        with self._lock:
+            return self._books.accounts()
+
     @property
     def committed(self) -> int:
         """The offset below which every record is accounted for."""

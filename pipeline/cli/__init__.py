@@ -17,8 +17,13 @@ from pipeline.cli import (
     dead_letters,
     demo,
     explain,
+    ingest,
+    join,
+    kafka,
+    ledger,
     parse,
     replay,
+    report,
     run,
     schema,
     search,
@@ -36,7 +41,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="One lineage record per request, joined from HAProxy and Kong logs.",
 )
-for commands in (run, replay, trace, search, status, explain, check, parse, dead_letters, schema, demo):
+for commands in (
+    run,
+    ingest,
+    join,
+    replay,
+    trace,
+    search,
+    ledger,
+    report,
+    status,
+    explain,
+    check,
+    parse,
+    dead_letters,
+    schema,
+    kafka,
+    demo,
+):
     commands.register(app)
 
 

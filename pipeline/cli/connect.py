@@ -21,9 +21,9 @@ from clickhouse_connect.driver.exceptions import Error
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from pipeline.addresses import is_loopback
-from pipeline.cli.harmless import printable
 from pipeline.config import load_config
 from pipeline.errors import ConfigError, StoreUnavailable
+from pipeline.harmless import printable
 from pipeline.store.connection import connect
 from pipeline.store.dsn import DATABASE, EmbeddedDsn, parse_dsn
 from pipeline.store.locked import holder_of

@@ -13,7 +13,7 @@ from pipeline.cli.draw_lines import Hanging
 from pipeline.cli.draw_tree import hop_tree
 from pipeline.cli.draw_waterfall import Waterfall
 from pipeline.cli.draw_words import MATCHES, duration, moment, status_style, verdict_style
-from pipeline.cli.harmless import printable
+from pipeline.harmless import printable
 
 Document = Mapping[str, Any]
 

@@ -12,10 +12,12 @@ from rich.tree import Tree
 
 from pipeline.cli.draw_lines import Hanging
 from pipeline.cli.draw_words import duration, status_style
-from pipeline.cli.harmless import printable
+from pipeline.harmless import printable
 
 Document = Mapping[str, Any]
 
+_CLOCKS_APART_MS = 10.0
+"""Nearer than this, which clock is meant makes no difference that is worth words."""
 _MOST = 20
 """Attempts and tries drawn of one parent: more is a storm, and JSON has them all."""
 
@@ -44,11 +46,13 @@ def _attempt(number: int, attempt: Document, node_width: int, document: Document
     line.append(f"{attempt['status'] or '-':>3}", style=status_style(attempt["status"]))
     line.append(f" by {printable(attempt['source'] or '?', 12):8}")
     line.append(f"{duration(attempt['duration_ms']):>9}  ")
-    line.append(*_fate(attempt["delivered"]))
+    line.append(*_fate(attempt["delivered"], attempt["delivered_by"]))
     return Group(Hanging(line), *(Hanging(Text(text, "dim")) for text in _details(attempt, document)))
 
 
-def _fate(delivered: bool | None) -> tuple[str, str]:
+def _fate(delivered: bool | None, delivered_by: str | None) -> tuple[str, str]:
+    if delivered_by == "evidence":
+        return "✓ delivered, by evidence", "green"
     if delivered is None:
         return "? delivery unknown", "yellow"
     return ("✓ delivered", "bold green") if delivered else ("✗ discarded", "bold red")
@@ -69,11 +73,19 @@ def _details(attempt: Document, document: Document) -> Iterator[str]:
 
 
 def _began(attempt: Document, document: Document) -> str:
-    """Say how far into the request an attempt began; nothing where the clocks contradict each other."""
+    """Say how far into the request an attempt began: by its own clock, set right as far as it must be.
+
+    A child is drawn within its parent, as near as that allows to what the clocks' estimated offset says.
+    """
     start = datetime.fromisoformat(document["start_time"])
-    into = datetime.fromisoformat(attempt["started_at"]) - start
-    ms = into.total_seconds() * 1000 - (document["clock_offset_ms"] or 0.0)
-    return f", began after {duration(ms)}" if 0 <= ms <= document["duration_ms"] else ""
+    logged_ms = (datetime.fromisoformat(attempt["started_at"]) - start).total_seconds() * 1000
+    if document["edge"] is None:
+        return f", began after {duration(logged_ms)}"
+    latest_ms = max(0.0, document["duration_ms"] - (attempt["duration_ms"] or 0.0))
+    into_ms = min(max(logged_ms - (document["clock_offset_ms"] or 0.0), 0.0), latest_ms)
+    if abs(into_ms - logged_ms) < _CLOCKS_APART_MS and 0 <= logged_ms <= document["duration_ms"]:
+        return f", began after {duration(logged_ms)}"
+    return f", began after {duration(into_ms)} (clocks set right)"
 
 
 def _try_line(place: int, one: Document, attempt: Document) -> Text:

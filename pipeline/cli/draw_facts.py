@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipeline.cli.draw_lines import Hanging
 from pipeline.cli.draw_words import FLAGS, duration
-from pipeline.cli.harmless import printable
+from pipeline.harmless import printable
 
 Document = Mapping[str, Any]
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from pipeline.cli.draw_lines import Hanging
 from pipeline.cli.draw_words import duration, moment, size
-from pipeline.cli.harmless import printable
+from pipeline.cli.ledger_document import gap_words
+from pipeline.harmless import printable
 
 Document = Mapping[str, Any]
 
@@ -29,8 +30,15 @@ def draw_status(document: Document) -> Iterator[RenderableType]:
         yield Text()
         yield _account(document["sources"])
         yield from _reasons(document["sources"])
+        yield from _lateness(document["sources"])
     yield Text()
-    for label, say in (("join", _join), ("bus", _bus), ("store", _store)):
+    for label, say in (
+        ("join", _join),
+        ("bus", _bus),
+        ("ledger", _ledger),
+        ("spans", _spans),
+        ("store", _store),
+    ):
         if label in document:
             yield Hanging(say(document[label]), label, _INDENT)
 
@@ -90,6 +98,27 @@ def _reasons(sources: Document) -> Iterator[Text]:
                 yield Text(printable(f"{name} {what}: {listed}"), style="red")
 
 
+def _lateness(sources: Document) -> Iterator[Text]:
+    """Say how late each source's records come, and second halves behind first ones."""
+    for name, row in sources.items():
+        late, second = row.get("lateness_s"), row.get("second_half_s")
+        if late is None:
+            continue
+        line = Text(f"{name} comes {_quantiles(late)} after the request's end")
+        if second is not None:
+            line.append(f"; behind the other half {_quantiles(second)}")
+        yield line
+
+
+def _quantiles(spread: Document) -> str:
+    median, most, all_of_them = (_signed(spread[name]) for name in ("p50", "p99", "max"))
+    return f"{median} (99 % {most}, at most {all_of_them})"
+
+
+def _signed(seconds: float) -> str:
+    return ("-" if seconds < 0 else "") + duration(abs(seconds) * 1000)
+
+
 def _join(join: Document) -> Text:
     line = Text(f"{join['pending']:,} waiting ({size(join['pending_bytes'])})")
     if join["oldest_s"] is not None:
@@ -105,10 +134,44 @@ def _bus(bus: Document) -> Text:
     return line
 
 
+def _ledger(ledger: Document) -> Text:
+    """Say what HAProxy's own counting says, and when the ledger was written."""
+    edge = ledger["edge_lines"]
+    lost, dropped = edge["missing"], edge["dropped_by_edge"]
+    minutes = f"{edge['period_s'] // 60} minutes"
+    line = Text()
+    if edge["looked_at"] is None:
+        line.append("lost lines are looked for at the next full minute")
+    elif lost:
+        line.append(
+            f"{lost:,} lines that HAProxy counted in the last {minutes} did not come", style="bold red"
+        )
+    else:
+        line.append(f"no line that HAProxy counted in the last {minutes} is missing")
+    if dropped:
+        line.append(f"; HAProxy threw away {dropped:,} itself", style="bold red")
+    for gap in edge["gaps"][:3]:
+        line.append(printable(f"; {gap_words(gap)}"), style="red")
+    return line
+
+
+def _spans(spans: Document) -> Text:
+    """Say what became of all spans, and what the receiver says."""
+    line = Text(f"{spans['received']:,} made, {spans['sent']:,} sent, {spans['queued']:,} waiting")
+    line.append(f" ({size(spans['queued_bytes'])})" if spans["queued"] else "")
+    if spans["dropped"]:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(spans["drop_reasons"].items()))
+        line.append(printable(f", {spans['dropped']:,} dropped: {reasons}"), style="bold red")
+    if spans.get("trouble"):
+        line.append(printable(f"; {spans['endpoint']} says: {spans['trouble']}"), style="yellow")
+    return line
+
+
 _TABLES = {
     "lineage_versions": "lineage rows",
     "edge_event_versions": "edge events",
     "dead_letter_versions": "dead letters",
+    "ledger_versions": "ledger rows",
 }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from rich.text import Text
 
 from pipeline.cli.draw_words import duration, moment, status_style, verdict_style, who
-from pipeline.cli.harmless import printable
 from pipeline.cli.output import Column, Row
+from pipeline.harmless import printable
 
 _ID, _LEAST_ID, _WIDE = 36, 8, 150
 _DATE = 11

@@ -12,7 +12,7 @@ from rich.tree import Tree
 from pipeline.cli.draw_attempts import add_attempts
 from pipeline.cli.draw_lines import Hanging
 from pipeline.cli.draw_words import missing_words, size
-from pipeline.cli.harmless import printable
+from pipeline.harmless import printable
 
 Document = Mapping[str, Any]
 

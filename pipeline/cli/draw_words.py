@@ -7,6 +7,7 @@ from typing import Any
 FLAGS = {
     "bad_request": "HAProxy could not parse what the client sent.",
     "client_ip_mismatch": "The gateway takes another address for the client's: check its trusted addresses.",
+    "clock_skew": "The clocks of the two nodes stand 100 ms or more apart; no time was altered.",
     "constant_id": "So many records carry this id that it cannot be one request's; it was not joined on.",
     "control_chars": "A field holds control characters; they are shown escaped.",
     "edge_id_not_forwarded": "Joined by the gateway's id alone: the gateway does not log the edge's.",

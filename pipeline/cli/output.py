@@ -20,7 +20,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.cli.harmless import defused, escaped_json, printable
+from pipeline.harmless import defused, escaped_json, printable
 
 Row = Mapping[str, Any]
 

@@ -17,7 +17,6 @@ import msgspec
 import orjson
 import typer
 
-from pipeline.cli.harmless import escaped_json
 from pipeline.cli.output import say
 from pipeline.data_dir import load_key
 from pipeline.errors import ConfigError, MalformedLine
@@ -26,6 +25,7 @@ from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.haproxy_config import HaproxyConfig, line_formats, read_haproxy_config
 from pipeline.formats.kong import KongParser, split_body
 from pipeline.formats.redact import Redactor
+from pipeline.harmless import escaped_json
 from pipeline.model import EdgeEvent, EdgeRecord, GatewayRecord
 from pipeline.sources.log_files import LogFile
 

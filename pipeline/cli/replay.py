@@ -6,21 +6,23 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import orjson
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.cli.output import Column, Output, OutputOption, console, write_json, write_rows
+from pipeline.cli.output import Column, Output, OutputOption, console, say, write_json, write_rows
 from pipeline.cli.run import ConfigFile
 from pipeline.config import Config, load_config
 from pipeline.errors import ConfigError
 from pipeline.interpreter import tune
 from pipeline.model import Source
 
+_DAY_S = 86_400
 _OnProgress = Callable[[Source, int, int | None], None]
 
 
@@ -88,24 +90,71 @@ async def _replay(
     from pipeline.parsers import make_parsers  # noqa: PLC0415
     from pipeline.sinks.clickhouse import open_sink  # noqa: PLC0415
     from pipeline.sources.replay import Replay  # noqa: PLC0415
+    from pipeline.sources.stats import SourceStats  # noqa: PLC0415
     from pipeline.status import replay_document  # noqa: PLC0415
-    from pipeline.topology import make_engine  # noqa: PLC0415
+    from pipeline.store.retention import Kept  # noqa: PLC0415
+    from pipeline.topology import make_engine, make_ledger  # noqa: PLC0415
 
     tune()
     source = Replay(files, Dates(config.sources.syslog.time_zone))
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         sink = await stack.enter_async_context(open_sink(config.store_dsn))
+        days = (await sink.retention()).get("lineage", Kept()).days
         bus = MemoryBus()
+        ledger, _ = make_ledger(bus, sink, clock, SourceStats())
+        await stack.enter_async_context(ledger)
         engine = make_engine(
             config, bus=bus, store=sink, clock=clock, parsers=make_parsers(config), event_time=True
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.run())
-            report = await source.run(bus, clock, on_progress)
+            warn = _Warning(days, clock.now_ns() // 10**9)
+            report = await source.run(bus, clock, warn.beside(on_progress, engine.progress))
             engine.drain(flush=True)
+        warn.look(engine.progress.first_bucket_s)
+        await sink.count_minutes(at_once=True)
         counts = await sink.count(engine.progress.first_bucket_s, engine.progress.last_bucket_s)
         return replay_document(bus.account(), counts.lineages, counts.attempts), report.faults
+
+
+class _Written(Protocol):
+    """Of `engine.Progress`: how far back rows were written."""
+
+    first_bucket_s: int | None
+
+
+class _Warning:
+    """Says once, as soon as it is seen, that records are older than what the store keeps.
+
+    Args:
+        days: How long it keeps lineages; None: for good.
+        now_s: UTC epoch seconds.
+    """
+
+    def __init__(self, days: int | None, now_s: int) -> None:
+        self._days = days
+        self._from_s = now_s - days * _DAY_S if days else None
+
+    def beside(self, on_progress: _OnProgress, seen: _Written) -> _OnProgress:
+        """Look each time that progress is told."""
+
+        def look_too(source: Source, read: int, total: int | None) -> None:
+            on_progress(source, read, total)
+            self.look(seen.first_bucket_s)
+
+        return look_too
+
+    def look(self, first_bucket_s: int | None) -> None:
+        """Warn where the oldest bucket so far is dropped already."""
+        if self._from_s is None or first_bucket_s is None or first_bucket_s >= self._from_s:
+            return
+        day = datetime.fromtimestamp(first_bucket_s, UTC).date()
+        say(
+            f"hoptrail: warning: records of {day} are older than the {self._days} days that this store keeps: it "
+            "will drop them again; hoptrail schema retention apply --lineage off keeps them"
+        )
+        self._from_s = None
 
 
 @contextmanager

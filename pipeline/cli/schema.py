@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from pipeline.cli import retention, rollup
 from pipeline.cli.connect import ConfigOption, DataDirOption
 from pipeline.cli.output import Column, Output, OutputOption, Row, say, write_rows
+from pipeline.cli.retention import say_retention
+from pipeline.cli.stores import ClusterOption, WritableOption, opened
 from pipeline.config import load_config
 from pipeline.store import schema as files
-from pipeline.store.connection import Connection, connect
-from pipeline.store.dsn import EmbeddedDsn, parse_dsn
+from pipeline.store.access import access_sql
+from pipeline.store.connection import Connection
+from pipeline.store.dsn import DATABASE, EmbeddedDsn, parse_dsn
 
-WritableOption = Annotated[
-    str | None, typer.Option("--store", help="chdb:///absolute/dir or clickhouse://user@host:8123/database.")
-]
 _COLUMNS = (
     Column("FILE", lambda row: row["file"], 30),
     Column("APPLIED", lambda row: row["applied_at"] or "not yet", 24),
@@ -34,6 +32,10 @@ def register(app: typer.Typer) -> None:
     _schema.command("status")(status)
     _schema.command("plan")(plan)
     _schema.command("apply")(apply)
+    _schema.command("render")(render)
+    _schema.command("access")(access)
+    retention.register(_schema)
+    rollup.register(_schema)
     app.add_typer(_schema, name="schema")
 
 
@@ -43,55 +45,70 @@ def status(
     config_file: ConfigOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """List the schema's files and when each was applied; exit code 1 where some were not."""
-    with _opened(store, data_dir, config_file, create=False) as (connection, _):
+    """List the schema's files and when each was applied, and how long rows are kept.
+
+    Exit code 1 where some were not applied.
+    """
+    with opened(store, data_dir, config_file, create=False) as (connection, _):
         rows = list(_rows(connection))
+        say_retention(connection)
     write_rows(rows, output, _COLUMNS)
     if not all(row["applied_at"] for row in rows):
         raise typer.Exit(1)
 
 
 def plan(
-    store: WritableOption = None, data_dir: DataDirOption = None, config_file: ConfigOption = None
+    store: WritableOption = None,
+    data_dir: DataDirOption = None,
+    config_file: ConfigOption = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Print the SQL that `apply` would run; nothing is changed."""
-    with _opened(store, data_dir, config_file, create=False) as (connection, _):
+    with opened(store, data_dir, config_file, create=False) as (connection, _):
         lacking = files.pending(connection)
-    for migration in lacking:
-        typer.echo(f"-- {migration.name}")
-        for statement in migration.statements:
-            typer.echo(f"{statement.rstrip(';')};")
+    _print(files.rendered(lacking, cluster))
     say(f"{len(lacking)} of {len(files.migrations())} files to apply")
 
 
+def render(cluster: ClusterOption = None) -> None:
+    """Print all of the schema's SQL, without a store: for those who apply it by other means."""
+    _print(files.rendered(files.migrations(), cluster))
+
+
+def access(
+    store: WritableOption = None, config_file: ConfigOption = None, cluster: ClusterOption = None
+) -> None:
+    """Print SQL that makes reader, writer and auditor on a server, with the limits of the read door."""
+    config = load_config(config_file, {"store.dsn": store})
+    dsn = parse_dsn(config.store_dsn)
+    database = DATABASE if isinstance(dsn, EmbeddedDsn) else dsn.database
+    typer.echo(access_sql(database, config.door, cluster), nl=False)
+
+
 def apply(
-    store: WritableOption = None, data_dir: DataDirOption = None, config_file: ConfigOption = None
+    store: WritableOption = None,
+    data_dir: DataDirOption = None,
+    config_file: ConfigOption = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Bring a store's schema up to this version; the database is made where it is missing.
 
     Forward only. Safe to run again, and twice at once. `serve` and `replay` do it by themselves for an embedded
     store; a server's tables change only here.
     """
-    with _opened(store, data_dir, config_file, create=True) as (connection, embedded):
-        done = files.apply(connection, embedded=embedded)
+    with opened(store, data_dir, config_file, create=True) as (connection, dsn):
+        done = files.apply(connection, embedded=isinstance(dsn, EmbeddedDsn), cluster=cluster)
     for migration in done:
         typer.echo(f"applied {migration.name}")
     if not done:
         typer.echo("nothing to apply")
 
 
-@contextmanager
-def _opened(
-    store: str | None, data_dir: Path | None, config_file: Path | None, *, create: bool
-) -> Iterator[tuple[Connection, bool]]:
-    """Open the store that is meant; says whether it is embedded."""
-    config = load_config(config_file, {"data_dir": data_dir, "store.dsn": store})
-    dsn = parse_dsn(config.store_dsn)
-    connection = connect(dsn, create=create)
-    try:
-        yield connection, isinstance(dsn, EmbeddedDsn)
-    finally:
-        connection.close()
+def _print(migrations: Iterable[files.Migration]) -> None:
+    for migration in migrations:
+        typer.echo(f"-- {migration.name}")
+        for statement in migration.statements:
+            typer.echo(f"{statement.rstrip(';')};")
 
 
 def _rows(connection: Connection) -> Iterator[Row]:

@@ -108,6 +108,8 @@ def _offline(config: Config, asked: Asked) -> dict[str, Any]:
     journal = config.data_dir / "journal"
     if journal.is_dir():
         document |= asyncio.run(_journal(journal, config.bus))
+    if (config.data_dir / "spans.db").is_file():
+        document |= _spans(config.data_dir / "spans.db")
     try:
         document["store"] = _store(asked)
     except ConfigError as error:
@@ -126,6 +128,13 @@ async def _journal(directory: Path, config: BusConfig) -> dict[str, Any]:
             "sources": account_document(bus.account()),
             "bus": {"fill": bus.fill, "committed": bus.committed, "end": bus.end},
         }
+
+
+def _spans(file: Path) -> dict[str, Any]:
+    from pipeline.sinks.otlp import read_account, span_document  # noqa: PLC0415 -- only a stopped process needs it
+
+    account = read_account(file)
+    return {"spans": span_document(account)} if account else {}
 
 
 def _store(asked: Asked) -> dict[str, Any]:

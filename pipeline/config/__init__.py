@@ -7,7 +7,9 @@ themselves. Read once, at start; pieces are passed down, nothing below `topology
 from pipeline.config.bus import BusConfig
 from pipeline.config.door import DoorAccount, DoorConfig
 from pipeline.config.join import JoinConfig
+from pipeline.config.kafka import KafkaConfig, KafkaSecurity
 from pipeline.config.load import load_config
+from pipeline.config.otlp import OtlpConfig
 from pipeline.config.redaction import RedactionConfig
 from pipeline.config.sources import KongConfig, SourcesConfig, SyslogConfig
 from pipeline.config.store import StoreConfig
@@ -20,7 +22,10 @@ __all__ = [
     "DoorAccount",
     "DoorConfig",
     "JoinConfig",
+    "KafkaConfig",
+    "KafkaSecurity",
     "KongConfig",
+    "OtlpConfig",
     "RedactionConfig",
     "SourcesConfig",
     "StoreConfig",

@@ -10,6 +10,10 @@ from pydantic import field_validator
 
 from pipeline.config.section import Section
 
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_NEVER = frozenset({"authorization", "proxy-authorization", "cookie", "cookie2", "set-cookie", "set-cookie2"})
+_MOST_HEADERS = 32
+
 
 class RedactionConfig(Section):
     """What never reaches the store."""
@@ -23,8 +27,31 @@ class RedactionConfig(Section):
     """Query parameters, by exact name, whose values are kept although they look secret (`code`, `state`)."""
     pseudonyms: tuple[Literal["user", "client_ip"], ...] = ()
     """What is stored as a keyed pseudonym: `user` (consumers, subjects, certificates), `client_ip`."""
+    headers: tuple[str, ...] = ()
+    """Further headers of Kong's entries to keep, redacted, in `attempts.headers`: `x-tenant-id` or
+    `request.x-tenant-id` of the request, `response.x-cache` of the answer; at most 32, 512 characters each."""
+    originals_key_file: Path | None = None
+    """File with a key of 16 bytes or more: dead letters then keep their original bytes too, encrypted
+    (AES-256-GCM). Empty: redacted bytes and a fingerprint alone."""
     redact_at: Literal["parse", "ingest"] = "parse"
     """`ingest` redacts before the bus, for those who share one; a mended parser can then not go back."""
+
+    @field_validator("headers")
+    @classmethod
+    def _headers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        shown = dict.fromkeys(
+            name if name.startswith(("request.", "response.")) else f"request.{name}"
+            for name in map(str.lower, names)
+        )
+        for name in shown:
+            header = name.partition(".")[2]
+            if not _HEADER.fullmatch(header):
+                raise ValueError(f"{name!r} is not the name of a header")
+            if header in _NEVER:
+                raise ValueError(f"{header} is never kept: it holds credentials")
+        if len(shown) > _MOST_HEADERS:
+            raise ValueError(f"{len(shown)} headers; at most {_MOST_HEADERS} can be kept")
+        return tuple(shown)
 
     @field_validator("secret_names")
     @classmethod

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.addresses import is_loopback, split_address
+from pipeline.config.kafka import KafkaSourceConfig
 from pipeline.config.section import Section
 from pipeline.config.tls import TlsConfig
 
@@ -97,3 +98,4 @@ class SourcesConfig(Section):
 
     syslog: SyslogConfig = SyslogConfig()
     kong: KongConfig = KongConfig()
+    kafka: KafkaSourceConfig = KafkaSourceConfig()

@@ -10,6 +10,7 @@ from pydantic import Field
 from pipeline.config.bus import BusConfig
 from pipeline.config.door import DoorConfig
 from pipeline.config.join import JoinConfig
+from pipeline.config.otlp import OtlpConfig
 from pipeline.config.redaction import RedactionConfig
 from pipeline.config.section import Section
 from pipeline.config.sources import SourcesConfig
@@ -27,6 +28,7 @@ class Config(Section):
     sources: SourcesConfig = SourcesConfig()
     door: DoorConfig = DoorConfig()
     redaction: RedactionConfig = RedactionConfig()
+    otlp: OtlpConfig = OtlpConfig()
     drain_s: float = Field(default=20.0, ge=0)
     """Seconds that a stop may take; what is left then is in the journal and goes on at the next start."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

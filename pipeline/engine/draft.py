@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pipeline.engine.faults import NOT_THE_RECORDS, Faults
+from pipeline.engine.faults import REASON as INTERNAL_ERROR
 from pipeline.errors import MalformedLine
-from pipeline.formats.dead_letter import to_dead_letter
+from pipeline.formats.dead_letter import KeepsOriginals, to_dead_letter
 from pipeline.formats.redact import Redactor
 from pipeline.join.group import Group
 from pipeline.model import DeadLetter, Delivery, EdgeEvent, EdgeRecord, GatewayRecord, Source
 
-_log = logging.getLogger(__name__)
+_BYTES_LIKE_A_ROW = 4096
 
 
 class _Parser(Protocol):
@@ -28,21 +29,38 @@ class Draft:
 
     born_ns: int
     groups: list[Group] = field(default_factory=list)
+    broken: list[tuple[Group, str]] = field(default_factory=list)
+    """Groups that cannot be settled, and why; their records are to be dead letters."""
+    shown: list[Group] = field(default_factory=list)
+    """Groups that still wait, to be shown as they are; no record leaves by that."""
     events: list[EdgeEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    original_bytes: int = 0
+    """Of dead letters' originals: they count like rows, so that large ones do not fill the memory."""
 
     @property
     def rows(self) -> int:
         """About how many rows it will be."""
-        return len(self.groups) + len(self.events) + len(self.dead_letters)
+        records = len(self.groups) + len(self.broken) + len(self.events) + len(self.dead_letters)
+        return records + self.original_bytes // _BYTES_LIKE_A_ROW
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Take a dead letter in."""
+        self.dead_letters.append(letter)
+        self.original_bytes += len(letter.original)
 
 
 class ParseStage:
     """Reads each record of a delivery by the format of its source."""
 
-    def __init__(self, haproxy: _Parser, kong: _Parser, redactor: Redactor) -> None:
+    def __init__(
+        self, haproxy: _Parser, kong: _Parser, redactor: Redactor, originals: KeepsOriginals | None = None
+    ) -> None:
         self._parsers: dict[Source, _Parser] = {Source.HAPROXY: haproxy, Source.KONG: kong}
         self._redactor = redactor
+        self._originals = originals
+        self._faults = Faults()
+        self._newest: tuple[object, int] | None = None
 
     def parse(
         self, delivery: Delivery, add: Callable[[EdgeRecord | GatewayRecord, int], None], draft: Draft
@@ -50,24 +68,40 @@ class ParseStage:
         """Hand every request of a delivery to `add`, and put what is not one into the draft.
 
         Never raises for what a record contains: bytes that a parser does not understand, or that it
-        stumbles over, become a dead letter with their reason.
+        stumbles over, become a dead letter with their reason; so does a record that `add` stumbles over.
         """
         parse = self._parsers[delivery.source].parse
         arrival_ns, peer = delivery.arrival_ns, delivery.peer
+        record: object = None
         for offset, body in enumerate(delivery.bodies, delivery.offset):
             try:
                 record = parse(body, offset=offset, arrival_ns=arrival_ns, peer=peer)
             except MalformedLine as error:
-                draft.dead_letters.append(self._dead(delivery, offset, body, error))
+                draft.bury(self._dead(delivery, offset, body, error))
             except Exception as error:  # noqa: BLE001 -- a hostile record may not stop its neighbours
-                _log.exception("the %s parser failed on the record at offset %d", delivery.source, offset)
-                fault = MalformedLine("parser_error", type(error).__name__)
-                draft.dead_letters.append(self._dead(delivery, offset, body, fault))
+                place = self._faults.tell(f"parsing {delivery.source}", error)
+                fault = MalformedLine("parser_error", place)
+                draft.bury(self._dead(delivery, offset, body, fault))
             else:
                 if type(record) is EdgeEvent:
                     draft.events.append(record)
                 else:
-                    add(record, arrival_ns)  # type: ignore[arg-type] # `type() is` narrows one branch only
+                    try:
+                        add(record, arrival_ns)  # type: ignore[arg-type] # `type() is` narrows one branch only
+                    except NOT_THE_RECORDS:
+                        raise
+                    except Exception as error:  # noqa: BLE001 -- a hostile record may not stop its neighbours
+                        fault = MalformedLine(INTERNAL_ERROR, self._faults.tell("joining", error))
+                        draft.bury(self._dead(delivery, offset, body, fault))
+
+        self._newest = record, arrival_ns
+
+    def take_sample(self) -> tuple[EdgeRecord | GatewayRecord, int] | None:
+        """Give one of the newest records and its arrival; None where the newest was no request."""
+        newest, self._newest = self._newest, None
+        if newest is None or not isinstance(newest[0], EdgeRecord | GatewayRecord):
+            return None
+        return newest[0], newest[1]
 
     def _dead(self, delivery: Delivery, offset: int, body: bytes, error: MalformedLine) -> DeadLetter:
         return to_dead_letter(
@@ -78,4 +112,5 @@ class ParseStage:
             peer=delivery.peer,
             error=error,
             redactor=self._redactor,
+            originals=self._originals,
         )

@@ -7,10 +7,10 @@ import logging
 from dataclasses import dataclass
 
 from pipeline.clock import Clock
-from pipeline.contracts import Bus, Store
+from pipeline.contracts import Outlet, Store
 from pipeline.engine.draft import Draft, ParseStage
 from pipeline.engine.progress import Progress
-from pipeline.engine.writing import WriteStage
+from pipeline.engine.writing import Offsets, SpanKeeper, WriteStage
 from pipeline.join.joiner import Joiner
 
 _log = logging.getLogger(__name__)
@@ -19,6 +19,8 @@ _READ_RECORDS = 1000
 """Records parsed between two looks at the loop: larger batches miss the processor's caches."""
 _IDLE_S = 0.1
 """How often an idle engine looks whether a window has ended."""
+_SHOW_EVERY_NS, _SHOWN_AT_ONCE = 10**9, 1000
+"""How often what still waits is shown, and how much at once: what costs rows that are soon replaced is bounded."""
 _NEARLY_FULL = 0.8
 """Share of the bus at which the oldest waiting halves are given up (design section 7)."""
 
@@ -38,18 +40,22 @@ class Engine:
         event_time: Let windows end by the records' own arrival stamps alone: for replays of files, whose
             stamps are event times. Otherwise stamps lead while there is a backlog, and the clock once the
             bus is empty, so that a restart after an outage closes nobody's window early.
+        offsets: What remembers which records are done, where the bus has its own.
+        spans: What sends spans; None where none are sent.
     """
 
     def __init__(
         self,
         *,
-        bus: Bus,
+        bus: Outlet,
         parse: ParseStage,
         joiner: Joiner,
         store: Store,
         clock: Clock,
         limits: EngineLimits,
         event_time: bool = False,
+        offsets: Offsets | None = None,
+        spans: SpanKeeper | None = None,
     ) -> None:
         self.joiner = joiner
         self.progress = Progress()
@@ -58,10 +64,20 @@ class Engine:
         self._clock = clock
         self._limits = limits
         self._event_time = event_time
-        self._writing = WriteStage(bus=bus, store=store, clock=clock, progress=self.progress)
+        self._writing = WriteStage(
+            bus=bus,
+            store=store,
+            clock=clock,
+            progress=self.progress,
+            offsets=offsets,
+            most_per_id=joiner.most_per_key,
+            shun=joiner.shun,
+            spans=spans,
+        )
         self._drafts: asyncio.Queue[Draft | None] = asyncio.Queue(maxsize=1)
         self._draining = False
         self._flushing = False
+        self._shown_ns = 0
 
     def drain(self, *, flush: bool) -> None:
         """Ask for an end once the bus is read empty; call it on the engine's own loop.
@@ -88,17 +104,20 @@ class Engine:
                 self.progress.records_read += len(delivery.bodies)
                 self.progress.last_arrival_ns = max(self.progress.last_arrival_ns, delivery.arrival_ns)
             self.progress.caught_up = not deliveries
+            self._sample()
             draft.groups += self.joiner.due(self._now_ns())
+            self._take_broken(draft)
             self._relieve(draft)
             if last and not deliveries:
                 break
-            if self._is_due(draft):
+            if self._show(draft) or self._is_due(draft):
                 await self._drafts.put(draft)
                 draft = Draft(self._clock.now_ns())
             else:
                 await asyncio.sleep(0)  # the write task shares this loop
         if self._flushing:
             draft.groups += self.joiner.flush()
+            self._take_broken(draft)
         await self._drafts.put(draft)
         await self._drafts.put(None)
 
@@ -107,9 +126,26 @@ class Engine:
             return self.progress.last_arrival_ns
         return self._clock.now_ns()
 
+    def _show(self, draft: Draft) -> bool:
+        """Put what has waited for a while into a draft that is about to be written; says whether there is any.
+
+        Not in replays of files, nor while we are behind: what is missing may be among what is still to be read.
+        """
+        now_ns = self._clock.now_ns()
+        if self._event_time or self._draining or now_ns - self._shown_ns < _SHOW_EVERY_NS:
+            return False
+        is_behind = not self.progress.caught_up and now_ns - self.progress.last_arrival_ns > _SHOW_EVERY_NS
+        if is_behind or not self._drafts.empty():
+            return False
+        self._shown_ns = now_ns
+        draft.shown = self.joiner.unfinished(self._now_ns(), _SHOWN_AT_ONCE)
+        return bool(draft.shown)
+
     def _is_due(self, draft: Draft) -> bool:
         if draft.rows >= self._limits.batch_rows:
             return True
+        if self._event_time and not self.progress.caught_up:
+            return False  # whole batches of a file's rows cost less, when they are written and when merged
         age_ns = self._clock.now_ns() - draft.born_ns
         return draft.rows > 0 and age_ns >= self._limits.batch_age_s * 1e9
 
@@ -121,6 +157,19 @@ class Engine:
         if evicted:
             _log.warning("the bus is nearly full: gave up %d waiting groups as evicted", len(evicted))
         draft.groups += evicted
+
+    def _sample(self) -> None:
+        """Measure how late one record of this read is, and how long one first half has waited."""
+        sample = self._parse.take_sample()
+        if sample is not None:
+            self.progress.lateness.arrived(*sample)
+        self.progress.lateness.met(self.joiner.take_waits())
+
+    def _take_broken(self, draft: Draft) -> None:
+        broken = self.joiner.take_broken()
+        if broken:
+            _log.error("%d groups that waited could not be read back, and become dead letters", len(broken))
+            draft.broken += [(group, "cannot be read back") for group in broken]
 
     async def _write(self) -> None:
         while (draft := await self._drafts.get()) is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from pipeline.engine.lateness import Lateness
+
 
 @dataclass(slots=True)
 class Progress:
@@ -27,6 +29,7 @@ class Progress:
     last_write_ns: int = 0
     last_arrival_ns: int = 0
     """Arrival stamp of the newest record read."""
+    lateness: Lateness = field(default_factory=Lateness)
     caught_up: bool = True
     """Whether the bus had nothing more at the last read."""
     first_bucket_s: int | None = None

@@ -7,14 +7,27 @@ import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
-
-from pipeline.engine.engine import Engine
+from typing import Generic, Protocol, Self, TypeVar
 
 _log = logging.getLogger(__name__)
 
 
-class EngineThread:
+class Runs(Protocol):
+    """What such a thread runs: an engine, or a group of them."""
+
+    def drain(self, *, flush: bool) -> None:
+        """Ask for an end; called on its own loop."""
+        ...
+
+    async def run(self) -> None:
+        """Move data until drained."""
+        ...
+
+
+_Engine = TypeVar("_Engine", bound=Runs)
+
+
+class EngineThread(Generic[_Engine]):
     """An engine between `async with` and its end.
 
     Args:
@@ -23,7 +36,9 @@ class EngineThread:
         on_failure: Called from the engine's thread when a stage fails for good.
     """
 
-    def __init__(self, make: Callable[[], Engine], *, drain_s: float, on_failure: Callable[[], None]) -> None:
+    def __init__(
+        self, make: Callable[[], _Engine], *, drain_s: float, on_failure: Callable[[], None]
+    ) -> None:
         self._make = make
         self._drain_s = drain_s
         self._on_failure = on_failure
@@ -31,7 +46,7 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self.engine: Engine | None = None
+        self.engine: _Engine | None = None
         self.failure: BaseException | None = None
 
     async def __aenter__(self) -> Self:

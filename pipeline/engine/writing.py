@@ -5,47 +5,111 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from pipeline.clock import Clock
-from pipeline.contracts import Batch, Bus, LookupKey, Store
+from pipeline.contracts import Batch, Outlet, Store
 from pipeline.engine.draft import Draft
+from pipeline.engine.faults import NOT_THE_RECORDS, Faults
+from pipeline.engine.faults import REASON as INTERNAL_ERROR
 from pipeline.engine.progress import Progress
+from pipeline.engine.recall import Recall, Recalled
+from pipeline.engine.rows_by_id import RowsById
 from pipeline.errors import StoreUnavailable
+from pipeline.formats.record_letter import letter_of_record
+from pipeline.join.clocks import ClockOffsets
+from pipeline.join.expect import PENDING
 from pipeline.join.group import Group
 from pipeline.join.offsets import OffsetTracker
 from pipeline.join.settle import Settled, settle
-from pipeline.model import DeadLetter, Lineage, Outcome, OutcomeKind, Source
+from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage, Outcome, OutcomeKind, Source
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+_MOST_PER_ID = 64
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 5.0
 
 
-class WriteStage:
-    """Makes one draft after another durable, in order, each wholly or not at all."""
+class Offsets(Protocol):
+    """Remembers what became of each record; `OffsetTracker`, or a bus's own where its offsets have gaps."""
 
-    def __init__(self, *, bus: Bus, store: Store, clock: Clock, progress: Progress) -> None:
+    def done(self, offset: int, outcome: Outcome) -> None:
+        """Say what became of a record, in any order."""
+        ...
+
+    def advance(self) -> tuple[int, Counter[Outcome]]:
+        """Pass what is done; gives what `Outlet.commit` is to be told."""
+        ...
+
+
+class SpanKeeper(Protocol):
+    """Takes the spans of what is about to be written, before it is, so that a kill in between repeats them."""
+
+    async def keep(self, closed: Sequence[Settled], shown: Sequence[Settled]) -> None:
+        """Make sure of the spans and say so in the rows, which nobody has seen yet; never raises.
+
+        Args:
+            closed: Rows that wait for nothing.
+            shown: Rows of groups that still wait.
+        """
+        ...
+
+
+class WriteStage:
+    """Makes one draft after another durable, in order, each wholly or not at all.
+
+    Args:
+        most_per_id: Stored rows that may share an id; see `Recall`.
+        shun: Told of each id that turns out a constant.
+        spans: What sends spans; None where none are sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        bus: Outlet,
+        store: Store,
+        clock: Clock,
+        progress: Progress,
+        offsets: Offsets | None = None,
+        most_per_id: int = _MOST_PER_ID,
+        shun: Callable[[str], None] = lambda _: None,
+        spans: SpanKeeper | None = None,
+    ) -> None:
         self._bus = bus
         self._store = store
         self._clock = clock
         self._progress = progress
-        self._offsets = OffsetTracker(bus.committed)
+        self._offsets = offsets or OffsetTracker(bus.committed)
+        self._spans = spans
+        self._faults = Faults()
+        self._clocks = ClockOffsets()
+        self._recall = Recall(store, self._insist, self._faults, most_per_id, shun)
         self.is_idle = True
 
     async def write(self, draft: Draft) -> None:
         """Settle, store, commit. A store that is away is waited for; nothing is committed meanwhile."""
         self.is_idle = False
-        stored = await self._find(draft.groups)
+        recalled = await self._recall.of([*draft.groups, *draft.shown])
+        self._progress.looked_up += len(recalled.rows)
         lineages: list[Lineage] = []
         outcomes: list[tuple[int, Outcome]] = []
-        for group, settled in self._settle(draft.groups, stored):
+        closed: list[Settled] = []
+        shown: list[Settled] = []
+        for group, settled in self._settle(draft, recalled):
             lineages += settled.lineages
+            if self._spans is not None:
+                (shown if group.closed == "pending" else closed).append(settled)
             outcomes += settled.outcomes
             self._progress.evicted += group.closed == "evicted"
+        outcomes += self._bury(draft)
+        self._clocks.learn(lineages)
+        self._clocks.mark(lineages)
+        if self._spans is not None:
+            await self._spans.keep(closed, shown)
         lineages.sort(key=_tombstones_last)
         outcomes += [(event.offset, _EVENTS[event.kind == "stream_session"]) for event in draft.events]
         outcomes += [(dead.offset, _dead_letter(dead.source, dead.reason)) for dead in draft.dead_letters]
@@ -57,39 +121,55 @@ class WriteStage:
         await self._commit(outcomes)
         self.is_idle = True
 
-    async def _find(self, groups: Sequence[Group]) -> dict[int, list[Lineage]]:
-        """Ask the store once for all groups of which it may hold a part; by index of the group."""
-        asked = [(index, key) for index, group in enumerate(groups) if (key := self._lookup_key(group))]
-        if not asked:
-            return {}
-        self._progress.looked_up += len(asked)
-        rows = _ById(await self._insist(lambda: self._store.find_stored([key for _, key in asked])))
-        return {index: rows.sharing(key) for index, key in asked}
-
-    def _lookup_key(self, group: Group) -> LookupKey | None:
-        if not group.look_up and not self._store.may_hold(group.bucket_s()):
-            return None
-        return group.lookup_key()
-
-    def _settle(
-        self, groups: Sequence[Group], stored: dict[int, list[Lineage]]
-    ) -> Iterable[tuple[Group, Settled]]:
+    def _settle(self, draft: Draft, recalled: Recalled) -> Iterator[tuple[Group, Settled]]:
         """Settle in order. A group that was looked up also meets the rows of this very draft."""
-        fresh = _ById(())
-        for index, group in enumerate(groups):
-            found = stored.get(index)
-            if found is None:
-                settled = settle(group, ())
-            else:
-                settled = settle(group, fresh.newest(found, group.lookup_key()))
-                self._progress.late += bool(found)
-            if stored:
+        fresh = RowsById()
+        buckets: set[int] = set()
+        for index, group in enumerate([*draft.groups, *draft.shown]):
+            found = recalled.rows.get(index)
+            settled = recalled.broken.get(index) or self._settled(
+                group, found, fresh, recalled.kept.get(index, ())
+            )
+            if isinstance(settled, str):
+                if group.closed != "pending":
+                    draft.broken.append((group, settled))
+                continue
+            if recalled.rows:
                 fresh.add(settled.lineages)
-            for row in settled.lineages:
-                self._progress.cover(row.bucket_s)
-            for row in found or ():
-                self._progress.cover(row.bucket_s)
+            buckets.update([row.bucket_s for row in settled.lineages])
+            if found:
+                buckets.update([row.bucket_s for row in found])
             yield group, settled
+        for bucket_s in buckets:
+            self._progress.cover(bucket_s)
+
+    def _settled(
+        self, group: Group, found: list[Lineage] | None, fresh: RowsById, kept: Sequence[Lineage]
+    ) -> Settled | str:
+        """Settle a group; gives the fault where that fails. What still waits leaves by no outcome."""
+        try:
+            known = () if found is None else fresh.newest(found, group.lookup_key())
+            settled = settle(group, known, kept)
+        except NOT_THE_RECORDS:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a hostile record may not stop its neighbours
+            return self._faults.tell("settling a group", error)
+        if group.closed == "pending":
+            return settled._replace(outcomes=[])
+        if found:
+            self._progress.late += any(row.missing != PENDING for row in found)
+        return settled
+
+    @staticmethod
+    def _bury(draft: Draft) -> list[tuple[int, Outcome]]:
+        """Make dead letters of the groups that could not be settled; gives what became of their copies."""
+        outcomes = []
+        for group, detail in draft.broken:
+            records: tuple[EdgeRecord | GatewayRecord, ...] = (*group.edges, *group.attempts)
+            for record in records:
+                draft.dead_letters.append(letter_of_record(record, INTERNAL_ERROR, detail))
+            outcomes += [(offset, _dead_letter(source, INTERNAL_ERROR)) for source, offset in group.copies]
+        return outcomes
 
     async def _commit(self, outcomes: Iterable[tuple[int, Outcome]]) -> None:
         for offset, outcome in outcomes:
@@ -119,47 +199,6 @@ class WriteStage:
                 progress.lineages_written[lineage.outcome] += 1
         progress.batches_written += 1
         progress.last_write_ns = self._clock.now_ns()
-
-
-class _ById:
-    """Rows by each id they can be found by."""
-
-    def __init__(self, rows: Iterable[Lineage]) -> None:
-        self._rows: defaultdict[str, dict[tuple[int, str, int], Lineage]] = defaultdict(dict)
-        self.add(rows)
-
-    def add(self, rows: Iterable[Lineage]) -> None:
-        """Take rows in; a later one with the same key replaces an earlier one."""
-        for row in rows:
-            for row_id in _ids(row):
-                self._rows[row_id][row.bucket_s, row.request_id, row.rec_id] = row
-
-    def sharing(self, key: LookupKey) -> list[Lineage]:
-        """Give the rows that share an id with a key, each once."""
-        found: dict[tuple[int, str, int], Lineage] = {}
-        for row_id in (*key.request_ids, *key.gateway_request_ids):
-            found |= self._rows.get(row_id, {})
-        return list(found.values())
-
-    def newest(self, stored: Iterable[Lineage], key: LookupKey) -> list[Lineage]:
-        """Give stored rows and those that share an id with a key, live ones, the highest `rev` of each."""
-        newest: dict[tuple[int, str, int], Lineage] = {}
-        for row in (*stored, *self.sharing(key)):
-            name = (row.bucket_s, row.request_id, row.rec_id)
-            if name not in newest or row.rev >= newest[name].rev:
-                newest[name] = row
-        return [row for row in newest.values() if not row.is_deleted]
-
-
-def _ids(row: Lineage) -> Iterable[str]:
-    if row.request_id:
-        yield row.request_id
-    if row.edge is not None and row.edge.gateway_request_id:
-        yield row.edge.gateway_request_id
-    for attempt in row.attempts:
-        yield from attempt.request_ids
-        if attempt.gateway_request_id:
-            yield attempt.gateway_request_id
 
 
 def _tombstones_last(lineage: Lineage) -> bool:

@@ -25,8 +25,9 @@ from pipeline.formats.text import (
     LARGEST_PORT,
     LARGEST_STATUS,
     LONGEST_FIELD,
+    NUMBERS,
     has_control,
-    identity_hash,
+    joined_hash,
     whole_number,
 )
 from pipeline.formats.times import Dates, epoch_us
@@ -56,65 +57,79 @@ class EdgeBuilder:
         Raises:
             MalformedLine: There is no date at all, so that it is no log line of a request.
         """
-        get = values.get
-        redactor = self._redactor
+        get, redactor, number = values.get, self._redactor, NUMBERS
         timers = Timers(
-            whole_number(get("TR")), whole_number(get("Tw")), whole_number(get("Tc")), whole_number(get("Tr")),
-            whole_number(get("Td")), whole_number(get("Ta")), whole_number(get("Th")), whole_number(get("Ti")),
+            number[get("TR")], number[get("Tw")], number[get("Tc")], number[get("Tr")],
+            number[get("Td")], number[get("Ta")], number[get("Th")], number[get("Ti")],
         )  # fmt: skip
+        identity = "\x1f".join([text or "" for text in map(get, _IDENTITY)])
         start_us = self._start_us(values, timers, envelope, arrival_ns, flags)
-        request = self._request(values, flags)
-        retries, frontend = get("rc") or "", _text(get("ft")) or _text(get("f"))
         if (get("Ta") or get("B") or "")[:1] == "+":
             flags.add(flag.LOG_ASAP)
-        path, user_agent = self._bounded(request.path, flags), self._bounded(_text(get("user_agent")), flags)
-        query = self._bounded(request.query, flags)
-        client = get("ci")
-        tls_version = _text(get("sslv"))
-        is_tls = tls_version is not None or (frontend or "").endswith("~")
+
+        method, scheme, host, path, query, version, _ = self._request(values, flags)
+        shown_path = redactor.path(self._bounded(path, flags)) if path else None
+        shown_query = redactor.query(self._bounded(query, flags)) if query else None
+        user_agent = _text(get("user_agent"))
+        user_agent = redactor.clean(self._bounded(user_agent, flags)) if user_agent else None
+        host = self._cleaned(_text(get("host")) or host, flags)
+        claimed_id = self._cleaned(get("claimed_request_id"), flags)
+        claimed_parent = self._cleaned(get("claimed_traceparent"), flags)
+        sni, client_dn = self._cleaned(get("sni"), flags), self._cleaned(get("client_dn"), flags)
+
+        request_id, client, server, tls_version = get("ID"), get("ci"), get("s"), _text(get("sslv"))
+        retries, frontend = get("rc") or "", _text(get("ft")) or _text(get("f")) or ""
+        is_tls = tls_version is not None or frontend[-1:] == "~"
+        gateway_id, traceparent = (
+            _text(get("kong_rid"), _LONGEST_SHORT),
+            _text(get("traceparent"), _LONGEST_SHORT),
+        )
+        error, sent_us = _text(get("error"), _LONGEST_SHORT), get("req_us")
         return EdgeRecord(
-            rec_id=identity_hash(*[get(name) or "" for name in _IDENTITY]),
-            offset=offset,
-            request_id=redactor.identifier((_text(get("ID")) or "")[:_LONGEST_SHORT]),
-            start_us=start_us,
-            gateway_request_id=_text(get("kong_rid"), _LONGEST_SHORT),
-            traceparent=_text(get("traceparent"), _LONGEST_SHORT),
-            request_start_us=whole_number((get("req_us") or "").removeprefix("t=")),
-            end_us=whole_number(get("end_us")),
-            node=_text(get("H"), _LONGEST_SHORT) or envelope.node or peer or None,
-            pid=whole_number(get("pid"), LARGEST_PID) or envelope.pid,
-            log_counter=whole_number(get("lc")),
-            frontend=frontend.removesuffix("~") if frontend else None,
-            backend=_text(get("b")),
-            server=None if get("s") == "<NOSRV>" else _text(get("s")),
-            server_ip=_text(get("si")),
-            server_port=whole_number(get("sp"), LARGEST_PORT),
-            client_ip=None if client == "unix" else redactor.address(_text(client)),
-            client_port=None if client == "unix" else whole_number(get("cp"), LARGEST_PORT),
-            timers=timers,
-            status=whole_number(get("ST"), LARGEST_STATUS) or None,
-            termination=get("tsc") or get("ts"),
-            retries=whole_number(retries, LARGEST_COUNT) or 0,
-            redispatched=retries[:1] == "+",
-            request_bytes=whole_number(get("U")),
-            response_bytes=whole_number(get("B")),
-            method=request.method,
-            scheme=request.scheme or ("https" if is_tls else "http"),
-            host=self._cleaned(_text(get("host")) or request.host, flags),
-            path=redactor.path(path) if path else None,
-            query=redactor.query(query) if query else None,
-            http_version=request.http_version,
-            user_agent=redactor.clean(user_agent) if user_agent else None,
-            tls_version=tls_version,
-            tls_cipher=_text(get("sslc")),
-            tls_sni=self._cleaned(_text(get("sni")), flags),
-            tls_client_verify=None if get("cert_used") == "0" else _text(get("client_verify")),
-            tls_client_dn=redactor.user(self._cleaned(_text(get("client_dn")), flags)),
-            claimed_request_id=self._cleaned(_text(get("claimed_request_id")), flags),
-            claimed_traceparent=self._cleaned(_text(get("claimed_traceparent")), flags),
-            pool=_text(get("pool"), _LONGEST_SHORT),
-            error=_text(get("error"), _LONGEST_SHORT),
-            flags=tuple(sorted(flags)) if flags else (),
+            joined_hash(identity),  # rec_id
+            offset,  # offset
+            redactor.identifier(request_id[:_LONGEST_SHORT])
+            if request_id and request_id != "-"
+            else "",  # request_id
+            start_us,  # start_us
+            redactor.identifier(gateway_id) if gateway_id else None,  # gateway_request_id
+            redactor.identifier(traceparent) if traceparent else None,  # traceparent
+            whole_number(sent_us.removeprefix("t=")) if sent_us else None,  # request_start_us
+            number[get("end_us")],  # end_us
+            _text(get("H"), _LONGEST_SHORT) or envelope.node or peer or None,  # node
+            whole_number(get("pid"), LARGEST_PID) or envelope.pid,  # pid
+            number[get("lc")],  # log_counter
+            frontend.removesuffix("~") if frontend else None,  # frontend
+            _text(get("b")),  # backend
+            None if server == "<NOSRV>" else _text(server),  # server
+            _text(get("si")),  # server_ip
+            whole_number(get("sp"), LARGEST_PORT),  # server_port
+            None if client == "unix" else redactor.address(_text(client)),  # client_ip
+            None if client == "unix" else whole_number(get("cp"), LARGEST_PORT),  # client_port
+            timers,  # timers
+            whole_number(get("ST"), LARGEST_STATUS) or None,  # status
+            get("tsc") or get("ts"),  # termination
+            whole_number(retries, LARGEST_COUNT) or 0,  # retries
+            retries[:1] == "+",  # redispatched
+            number[get("U")],  # request_bytes
+            number[get("B")],  # response_bytes
+            method,  # method
+            scheme or ("https" if is_tls else "http"),  # scheme
+            host,  # host
+            shown_path,  # path
+            shown_query,  # query
+            version,  # http_version
+            user_agent,  # user_agent
+            tls_version,  # tls_version
+            _text(get("sslc")),  # tls_cipher
+            sni,  # tls_sni
+            None if get("cert_used") == "0" else _text(get("client_verify")),  # tls_client_verify
+            redactor.user(client_dn),  # tls_client_dn
+            claimed_id,  # claimed_request_id
+            claimed_parent,  # claimed_traceparent
+            _text(get("pool"), _LONGEST_SHORT),  # pool
+            redactor.clean(error) if error else None,  # error
+            tuple(sorted(flags)) if flags else (),  # flags
         )
 
     def _start_us(
@@ -186,12 +201,12 @@ class EdgeBuilder:
         return RequestLine(method, *split_target(unescape(target)), http_version=version, is_whole=True)
 
     def _cleaned(self, text: str | None, flags: set[str]) -> str | None:
-        return self._redactor.identifier(self._bounded(text, flags) or "") or None
+        if not text or text == "-":
+            return None
+        return self._redactor.identifier(self._bounded(text, flags)) or None
 
     @staticmethod
-    def _bounded(text: str | None, flags: set[str]) -> str | None:
-        if text is None:
-            return None
+    def _bounded(text: str, flags: set[str]) -> str:
         if len(text) > LONGEST_FIELD:
             flags.add(flag.TRUNCATED)
             text = text[:LONGEST_FIELD]

@@ -9,6 +9,7 @@ import msgspec
 
 from pipeline.formats.envelope import Envelope
 from pipeline.formats.redact import Redactor
+from pipeline.formats.text import LARGEST_PID, whole_number
 from pipeline.formats.times import Dates, epoch_us
 from pipeline.model import EdgeEvent
 
@@ -90,9 +91,19 @@ class EventLines:
         return None
 
     def of_values(
-        self, kind: str, values: Mapping[str, str | None], envelope: Envelope, *, offset: int, arrival_ns: int
+        self,
+        kind: str,
+        values: Mapping[str, str | None],
+        envelope: Envelope,
+        *,
+        offset: int,
+        arrival_ns: int,
+        peer: str,
     ) -> EdgeEvent:
-        """Give the event of a line that a compiled format read."""
+        """Give the event of a line that a compiled format read.
+
+        Node and process are found as for a request of the same format: they share the frontend's counter.
+        """
         date = next(
             (text for name in ("tr", "t", "trg", "T", "trl", "Tl") if (text := values.get(name))), None
         )
@@ -100,7 +111,14 @@ class EventLines:
         server = values.get("s")
         event = self._event(kind, parts, envelope, offset, arrival_ns)
         time_us = event.time_us or epoch_us(f"{values.get('Ts')}.{values.get('ms') or '0'}")
-        return msgspec.structs.replace(event, time_us=time_us, server=None if server == "<NOSRV>" else server)
+        return msgspec.structs.replace(
+            event,
+            time_us=time_us,
+            node=values.get("H") or envelope.node or peer or None,
+            pid=whole_number(values.get("pid"), LARGEST_PID) or envelope.pid,
+            server=None if server == "<NOSRV>" else server,
+            log_counter=whole_number(values.get("lc")),
+        )
 
     def _event(
         self, kind: str, parts: Mapping[str, str | None], envelope: Envelope, offset: int, arrival_ns: int

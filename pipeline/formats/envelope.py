@@ -45,9 +45,7 @@ def is_header(body: bytes, end: int) -> bool:
     """Whether the first `end` bytes are nothing but a header without structured data."""
     if not end:
         return True
-    if (
-        body[end - 4 : end] == b"- - " and body.find(b">1 ", 0, 8) > 0
-    ):  # RFC 5424, whose words are counted faster
+    if body.endswith(b"- - ", 0, end) and body.find(b">1 ", 0, 8) > 0:  # RFC 5424, whose words are counted
         return body.count(b" ", 0, end) == _WORDS_OF_RFC5424
     found = _HEADER.match(body, 0, end)
     return found is not None and found.end() == end
@@ -71,17 +69,14 @@ def unwrap(body: bytes) -> Envelope:
     raw = body[end:].removeprefix(_BYTE_ORDER_MARK)
     message, is_utf8 = decode(raw)
     host, time, pid = host5 or host3 or host_timed, time5 or time3 or timed, pid5 or pid3 or pid_timed
+    node = None if host in _NO_NODE else decode(host)[0]
+    process = int(pid) if pid and pid.isdigit() and len(pid) < 11 else None  # noqa: PLR2004 -- fits 64 bits
+    severity = int(pri) % _SEVERITIES if pri else None
+    date = None if time is None or time == b"-" else decode(time)[0]
+    data = decode(structured)[0] if structured else None
     return Envelope(
-        message=message,
-        raw=raw,
-        node=None if host in _NO_NODE else decode(host)[0],
-        pid=int(pid) if pid and pid.isdigit() and len(pid) < 11 else None,  # noqa: PLR2004 -- fits 64 bits
-        severity=int(pri) % _SEVERITIES if pri else None,
-        time=None if time is None or time == b"-" else decode(time)[0],
-        structured=decode(structured)[0] if structured else None,
-        has_header=True,
-        is_utf8=is_utf8,
-    )
+        message, raw, node, process, severity, date, data, True, is_utf8
+    )  # by position: it is faster
 
 
 def _split_structured(body: bytes, start: int) -> tuple[bytes | None, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.errors import ConfigError, MalformedLine
 from pipeline.formats import flags as flag
@@ -36,6 +36,7 @@ class HaproxyParser:
         time_zone: Zone of the dates that HAProxy writes without one.
         names: What the expressions of `log_format` are called, see `compile_format`.
         formats: Further formats, as `haproxy_config.line_formats` finds them in a `haproxy.cfg`.
+        on_warning: Told once of each thing that the lines say about wrong settings, see `warnings`.
 
     Raises:
         ConfigError: The format cannot be read.
@@ -49,6 +50,7 @@ class HaproxyParser:
         time_zone: str = "UTC",
         names: Mapping[str, str] | None = None,
         formats: Sequence[LineFormat] = (),
+        on_warning: Callable[[str], None] | None = None,
     ) -> None:
         dates = Dates(time_zone)
         own = () if log_format in TOLD_APART else (LineFormat(compile_format(log_format, names=names)),)
@@ -61,6 +63,8 @@ class HaproxyParser:
         self._json = JsonLines(redactor)
         self._parse_fast = self._json.parse_fast
         self._edge = EdgeBuilder(redactor, dates)
+        if on_warning is not None:
+            self._edge.zone_watch.tell = on_warning
         self._events = EventLines(redactor, dates)
 
     @property
@@ -90,7 +94,9 @@ class HaproxyParser:
         found = self._formats.read(envelope, flags)
         if found is not None and _is_event(*found):
             kind = "connection_error" if found[0].is_error else "tcp_session"
-            return self._events.of_values(kind, found[1], envelope, offset=offset, arrival_ns=arrival_ns)
+            return self._events.of_values(
+                kind, found[1], envelope, offset=offset, arrival_ns=arrival_ns, peer=peer
+            )
         if found is None and malformed is not None:
             raise malformed
         values = found[1] if found else match_httplog(envelope.message, flags)

@@ -17,6 +17,9 @@ _Port = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_PORT)]
 _Status = Annotated[int, msgspec.Meta(ge=-1, le=LARGEST_STATUS)]
 _NotRead = object
 
+REQUEST, ERROR = "hap-req/1", "hap-err/1"
+"""Versions: of a request, and of a connection that failed before there was one."""
+
 
 class Line(msgspec.Struct, gc=False):
     """A line; keys in the order in which our edge writes them, which the decoder counts on for its speed.

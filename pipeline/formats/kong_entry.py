@@ -110,6 +110,9 @@ class TraceId(msgspec.Struct, gc=False):
     """16 or 32 hexadecimal digits; `jaeger` and `ot` too."""
     jaeger: str | None = None
     ot: str | None = None
+    gcp: str | None = None
+    """32 hexadecimal digits; `aws` too."""
+    aws: str | None = None
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -144,3 +147,6 @@ NO_HEADERS = Headers()
 NO_RESPONSE = Response()
 NO_RESPONSE_HEADERS = ResponseHeaders()
 NO_NAME = Named()
+NO_CONSUMER = Consumer()
+NO_CREDENTIAL = Credential()
+NO_LATENCIES = Latencies()

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from pipeline.formats.credentials import CREDENTIAL, may_hold_credential
 from pipeline.formats.redact_text import redact_text
 
 _HIDDEN_NAMES = (
@@ -21,15 +22,6 @@ _HIDDEN_NAMES = (
 )
 """Names of query parameters whose values are not for the store: credentials, signatures, one-time codes."""
 
-_TOKENS = re.compile(
-    r"eyJ[\w-]{5,}\.[\w-]{4,}(?:\.[\w-]*)?"  # JWT
-    r"|(?<![A-Za-z])(?i:bearer|basic|digest|negotiate|apikey|token)(?:[\s+_:=]|%20|%3[AaDd])+[\w.~+/=%-]{6,}"
-    r"|gh[a-z]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{12,}|xox[a-z]-[\w-]{8,}|[a-z]{2}_(?:live|test)_\w{8,}"
-    r"|(?:AKIA|ASIA)[0-9A-Z]{12,}|AIza[\w-]{20,}|hv[sb]\.[\w-]{16,}|npm_\w{20,}"
-    r"|-----BEGIN[^-]*PRIVATE KEY.*",
-    re.ASCII | re.DOTALL,
-)
-"""Shapes of credentials, wherever they stand."""
 _MATRIX = re.compile(r";([^=;/?]{1,64})=([^;/?]*)")
 _USERINFO = re.compile(r"(?<=//)[^/?#@\s\"]*@")
 _NESTED = re.compile(r"%(?:25)*3[dD]")
@@ -43,6 +35,8 @@ _SHORTEST_TOKEN = 12
 """Characters of the shortest credential that is known by its shape alone."""
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED = 512
+_LONGEST_QUERY_REMEMBERED = 64
+"""Longer ones hardly come again."""
 _UUID_LENGTH = 36
 _TRACEPARENT_LENGTH = 55
 
@@ -70,6 +64,7 @@ class Redactor:
         self._plain_names = frozenset(policy.plain_names)
         self._names: dict[str, bool] = {}
         self._clean: dict[str, str] = {}
+        self._queries: dict[str, str] = {}
         self.hides_users = "user" in policy.pseudonyms
         self.hides_addresses = "client_ip" in policy.pseudonyms
 
@@ -105,13 +100,24 @@ class Redactor:
 
     def path(self, text: str) -> str:
         """Redact a path: credentials by shape, and matrix parameters (`;jsessionid=…`) by name."""
-        text = self.shapes(text)
+        if may_hold_credential(text):
+            text = CREDENTIAL.sub(self._found, text)
         if ";" in text:
             text = _MATRIX.sub(self._matrix, text)
         return text
 
     def query(self, text: str) -> str:
         """Redact a query string (without `?`): values of names that look secret, credentials by shape."""
+        known = self._queries.get(text)
+        if known is None:
+            known = self._query(text)
+            if len(text) <= _LONGEST_QUERY_REMEMBERED:
+                if len(self._queries) >= _MOST_REMEMBERED:
+                    self._queries.clear()
+                self._queries[text] = known
+        return known
+
+    def _query(self, text: str) -> str:
         if "=" not in text:
             return self.clean(text)
         separator = "&" if "&" in text or ";" not in text else ";"
@@ -161,14 +167,7 @@ class Redactor:
 
     def shapes(self, text: str) -> str:
         """Redact credentials by shape, without remembering the text."""
-        if (
-            text.replace("/", "").isalnum()
-            and "AKIA" not in text
-            and "ASIA" not in text
-            and "AIza" not in text  # all other shapes have a separator in them
-        ):
-            return text
-        return _TOKENS.sub(self._found, text)
+        return CREDENTIAL.sub(self._found, text) if may_hold_credential(text) else text
 
     def is_secret(self, name: str) -> bool:
         """Whether a parameter of this name holds a secret."""
@@ -189,7 +188,7 @@ class Redactor:
             return pair
         if "%" in value and self._hides_pair(value):
             return name + equals + self.secret(value)
-        return _TOKENS.sub(self._found, pair)
+        return self.shapes(pair)
 
     def _hides_pair(self, value: str) -> bool:
         """Whether a value is itself an encoded query with a secret (`next=%2Fcb%3Ftoken%3D…`)."""

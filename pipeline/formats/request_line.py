@@ -63,6 +63,11 @@ def parse_request_line(text: str) -> RequestLine:
     target, space, version = rest.rpartition(" ")
     if not space or version[:5] != "HTTP/":
         target, version = rest, ""
+    elif method in _USUAL_METHODS and target[:1] == "/" and "#" not in target:  # nothing to undo, as usual
+        before, _, behind = target.partition("?")
+        return RequestLine(
+            method, None, None, before, behind or None, http_version(version[5:]), is_whole=True
+        )
     if method not in _USUAL_METHODS:
         method = unescape(method)
         if not _METHOD.fullmatch(method):

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from pipeline.errors import MalformedLine
-from pipeline.formats.dead_letter import to_dead_letter
+from pipeline.formats.dead_letter import KeepsOriginals, to_dead_letter
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser
 from pipeline.formats.redact import Redactor
@@ -50,9 +50,16 @@ class _Parser(Protocol):
 class Sealer:
     """Redacts raw records before the bus."""
 
-    def __init__(self, haproxy: HaproxyParser, kong: KongParser, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        haproxy: HaproxyParser,
+        kong: KongParser,
+        redactor: Redactor,
+        originals: KeepsOriginals | None = None,
+    ) -> None:
         self._parsers: dict[Source, _Parser] = {Source.HAPROXY: haproxy, Source.KONG: kong}
         self._redactor = redactor
+        self._originals = originals
 
     def seal(self, source: Source, body: bytes, *, arrival_ns: int, peer: str) -> bytes:
         """Give what may lie on a shared bus in the place of a raw record. Never raises; sealing twice is once."""
@@ -60,15 +67,21 @@ class Sealer:
             return body
         try:
             record = self._parsers[source].parse(body, offset=0, arrival_ns=arrival_ns, peer=peer)
-        except MalformedLine as error:
+        except Exception as error:  # noqa: BLE001 -- a hostile record may not stop its neighbours
+            fault = (
+                error
+                if isinstance(error, MalformedLine)
+                else MalformedLine("parser_error", type(error).__name__)
+            )
             letter = to_dead_letter(
                 body,
                 offset=0,
                 source=source,
                 arrival_ns=arrival_ns,
                 peer=peer,
-                error=error,
+                error=fault,
                 redactor=self._redactor,
+                originals=self._originals,
             )
             return _written("dead", letter)
         if isinstance(record, EdgeRecord):
@@ -108,6 +121,11 @@ class Unsealer:
         if record is None:
             raise MalformedLine("not_json", "a sealed record that is empty")
         return msgspec.structs.replace(record, offset=offset)
+
+
+def seal_record(record: EdgeRecord | GatewayRecord) -> bytes:
+    """Write a record that has been read, so that `Unsealer` gives it back."""
+    return _written("edge" if isinstance(record, EdgeRecord) else "gateway", record)
 
 
 def _written(kind: str, value: Record | DeadLetter) -> bytes:

@@ -92,9 +92,11 @@ def _epoch_s(parts: tuple[int, int, int, int, int, int], zone: ZoneInfo | None) 
 
 def epoch_us(text: str) -> int | None:
     """Read `1795460243.518` (`%Ts.%ms`) as microseconds."""
-    if len(text) == 14 and text[10] == "." and text.isascii():  # noqa: PLR2004 -- seconds until 2286, milliseconds
-        digits = text[:10] + text[11:]
-        return int(digits) * 1000 if digits.isdigit() else None
+    if len(text) == 14 and text[10] == ".":  # noqa: PLR2004 -- seconds until 2286, milliseconds
+        digits = text.replace(".", "")
+        if digits.isdigit() and digits.isascii() and len(digits) == 13:  # noqa: PLR2004 -- of both
+            return int(digits) * 1000
+        return None
     found = _EPOCH.fullmatch(text)
     if found is None:
         return None

@@ -7,6 +7,7 @@ was written; what lies between is its duration. Where whole quarter-hours lie be
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,8 @@ class ZoneWatch:
         self._seen = 0
         self.warnings: Counter[str] = Counter()
         """What is wrong and the setting that would be right, with how many of the lines looked at said so."""
+        self.tell: Callable[[str], None] = _nobody
+        """Called with each warning once, when it is new; there are 16 at most."""
 
     def is_due(self) -> bool:
         """Whether the next line is to be looked at: the first, and then one of sixteen."""
@@ -55,8 +58,15 @@ class ZoneWatch:
             f"HAProxy's dates are of UTC{_clock(true_quarters)}, but time_zone is {self._name}: set "
             f"sources.syslog.time_zone to the zone of that host{_fixed(true_quarters)}"
         )
-        if text in self.warnings or len(self.warnings) < _MOST_WARNINGS:
-            self.warnings[text] += 1
+        is_new = text not in self.warnings
+        if is_new and len(self.warnings) >= _MOST_WARNINGS:
+            return
+        self.warnings[text] += 1
+        if is_new:
+            self.tell(text)
+
+
+def _nobody(_text: str) -> None: ...
 
 
 def _clock(quarters: int) -> str:

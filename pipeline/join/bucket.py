@@ -5,6 +5,7 @@ Nothing here may depend on when a record arrived or on what was learnt before, o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.model import EdgeRecord, GatewayRecord
@@ -43,8 +44,8 @@ def _bucket(start_us: int, request_start_us: int | None, request_id: str) -> Buc
     """
     flags: tuple[str, ...] = ()
     if request_start_us is not None:
-        if abs(request_start_us - start_us) < _DAY_US:
-            return Bucket(request_start_us // 1_000_000, is_hour=False)
+        if -_DAY_US < request_start_us - start_us < _DAY_US:
+            return _exact(request_start_us // 1_000_000)
         flags = (ODD_REQUEST_START,)
     id_us = uuid7_us(request_id)
     if id_us is not None:
@@ -53,6 +54,11 @@ def _bucket(start_us: int, request_start_us: int | None, request_id: str) -> Buc
         flags = (*flags, ODD_ID_TIME)
     second = start_us // 1_000_000
     return Bucket(second - second % _HOUR_S, is_hour=True, flags=flags)
+
+
+@lru_cache(maxsize=1024)
+def _exact(second: int) -> Bucket:
+    return Bucket(second, is_hour=False)
 
 
 def uuid7_us(text: str) -> int | None:

@@ -29,10 +29,10 @@ def is_complete(edges: Sequence[EdgeRecord], attempts: Sequence[GatewayRecord]) 
 
 def _is_pair(edge: EdgeRecord, attempt: GatewayRecord) -> bool:
     """Whether nothing is missing beside these two; nearly always the question."""
+    if edge.gateway_request_id is not None:
+        return not edge.retries and edge.gateway_request_id == attempt.gateway_request_id
     if expected_of(edge).attempts > 1:
         return False
-    if edge.gateway_request_id is not None:
-        return edge.gateway_request_id == attempt.gateway_request_id
     return edge.request_id in attempt.request_ids and can_be_joined_on(edge.request_id)
 
 

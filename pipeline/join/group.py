@@ -12,8 +12,9 @@ from pipeline.join.bucket import bucket_of_edge, bucket_of_gateway
 from pipeline.join.ids import joinable
 from pipeline.model import EdgeRecord, GatewayRecord, Source
 
-Closed = Literal["complete", "window", "evicted"]
-"""Why a group waits no longer: all that was expected has come, its time is over, or memory or bus is full."""
+Closed = Literal["complete", "window", "evicted", "pending"]
+"""Why a group waits no longer: all that was expected has come, its time is over, or memory or bus is full.
+`pending`: it still waits, and is shown as it is by now."""
 
 
 class Group(msgspec.Struct, gc=False):
@@ -29,6 +30,11 @@ class Group(msgspec.Struct, gc=False):
     copies: Sequence[tuple[Source, int]] = ()
     """Source and offset of every further copy of these records."""
 
+    @property
+    def records(self) -> tuple[EdgeRecord | GatewayRecord, ...]:
+        """Its records, each once."""
+        return (*self.edges, *self.attempts)
+
     def lookup_key(self) -> LookupKey:
         """Give what the store is asked for: the ids that may be unique, else the records' own names."""
         gateway_ids = {edge.gateway_request_id for edge in self.edges}
@@ -41,8 +47,11 @@ class Group(msgspec.Struct, gc=False):
                 request_ids += attempt.request_ids
             request_ids = joinable(request_ids)
         rec_ids: tuple[int, ...] = ()
-        if not request_ids and not gateway_ids:
-            rec_ids = (*(e.rec_id for e in self.edges), *(a.attempt_id for a in self.attempts))
+        if not request_ids:
+            rec_ids = (
+                *(edge.rec_id for edge in self.edges if not edge.gateway_request_id),
+                *(attempt.attempt_id for attempt in self.attempts if not attempt.gateway_request_id),
+            )
         return LookupKey(self.bucket_s(), tuple(request_ids), tuple(filter(None, gateway_ids)), rec_ids)
 
     def bucket_s(self) -> int:

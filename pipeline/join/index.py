@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from pipeline.model import Source
+from pipeline.model import EdgeRecord, GatewayRecord, Source
 
 
 class Waiting(msgspec.Struct, gc=False):
@@ -18,17 +18,15 @@ class Waiting(msgspec.Struct, gc=False):
     """What it is found by. Of a lone attempt the first is the one that it shares with its siblings."""
     edge_keys: tuple[int, ...]
     """Those of its keys that an edge record brought: a client cannot choose them."""
-    edges: tuple[bytes, ...]
-    """Packed edge records."""
-    attempts: tuple[bytes, ...]
-    """Packed gateway records."""
+    edges: tuple[EdgeRecord | bytes, ...]
+    """Edge records, packed where they have waited for a while."""
+    attempts: tuple[GatewayRecord | bytes, ...]
+    """Gateway records, likewise."""
     look_up: bool
     crowded: bool
     copies: tuple[tuple[Source, int], ...] = ()
     """Source and offset of further copies of its records."""
     is_open: bool = True
-    bytes: int = 0
-    """Memory it takes, estimated; kept by `Held`."""
 
     @property
     def size(self) -> int:
@@ -49,27 +47,27 @@ class WaitingIndex:
     def __init__(self, most: int) -> None:
         self._most = most
         self._at: dict[int, Waiting | list[Waiting]] = {}
-        self._constants: dict[int, None] = {}
+        self.constants: dict[int, None] = {}
+        """Keys that have turned out to be shared by strangers."""
 
     def at(self, key: int) -> Iterable[Waiting]:
         """Give what waits under a key."""
         entry = self._at.get(key)
         if entry is None:
             return ()
-        return tuple(entry) if type(entry) is list else (entry,)  # type: ignore[return-value] # narrowed by `type() is`
+        return (entry,) if type(entry) is Waiting else tuple(entry)  # type: ignore[arg-type] # narrowed by `type() is`
 
     def is_constant(self, key: int) -> bool:
         """Whether a key has turned out to be shared by strangers."""
-        return key in self._constants
+        return key in self.constants
 
     def add(self, key: int, waiting: Waiting) -> None:
         """Let something be found by a key, unless the key is a constant."""
-        entry = self._at.get(key)
-        if entry is None:
-            self._at[key] = waiting
-        elif type(entry) is not list:
-            if entry is not waiting:
-                self._at[key] = [entry, waiting]  # type: ignore[list-item] # narrowed by `type() is`
+        entry = self._at.setdefault(key, waiting)
+        if entry is waiting:
+            return
+        if type(entry) is not list:
+            self._at[key] = [entry, waiting]  # type: ignore[list-item] # narrowed by `type() is`
         elif len(entry) >= self._most:
             self.mark_constant(key)
         elif not any(other is waiting for other in entry):
@@ -79,18 +77,16 @@ class WaitingIndex:
         """Let something be found no longer."""
         index = self._at
         for key in waiting.keys:
-            entry = index.get(key)
-            if entry is waiting:
-                del index[key]
-            elif type(entry) is list:
-                left = [other for other in entry if other is not waiting]
-                if left:
-                    index[key] = left if len(left) > 1 else left[0]
-                else:
-                    del index[key]
+            entry = index.pop(key, None)
+            if entry is waiting or entry is None:
+                continue
+            if type(entry) is not list:
+                index[key] = entry
+            elif left := [other for other in entry if other is not waiting]:
+                index[key] = left if len(left) > 1 else left[0]
 
     def mark_constant(self, key: int) -> None:
         """Say that a key is shared by strangers; the oldest such is forgotten when there are many."""
-        self._constants[key] = None
-        if len(self._constants) > self._MOST_CONSTANTS:
-            del self._constants[next(iter(self._constants))]
+        self.constants[key] = None
+        if len(self.constants) > self._MOST_CONSTANTS:
+            del self.constants[next(iter(self.constants))]

@@ -18,6 +18,8 @@ NON_IDEMPOTENT_RETRY = "non_idempotent_retry"
 """A request that may not be repeated reached an upstream more than once."""
 LATE = "late"
 """A half came after the window and was united with the stored row."""
+CLOCK_SKEW = "clock_skew"
+"""The clocks of the two nodes stand apart, as far as was known when the halves were joined: see `clocks`."""
 
 EXTRA_ATTEMPTS = "extra_attempts"
 """More gateway records than the edge made attempts: the gateway calls itself with the same id."""
@@ -56,7 +58,7 @@ def flags_of(
         reached = sum(attempt.proxy_ms is not None or len(attempt.tries) > 0 for attempt in attempts)
         if reached > 1:
             flags.append(NON_IDEMPOTENT_RETRY)
-    return tuple(sorted(set(flags))) if flags else ()
+    return tuple(sorted(set(flags))) if len(flags) > 1 else tuple(flags)
 
 
 def _disagreements(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...], delivered: int | None) -> list[str]:
@@ -69,7 +71,7 @@ def _disagreements(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...], delive
         flags.append(EXTRA_ATTEMPTS)
     if delivered is not None:
         attempt = attempts[delivered]
-        if ((edge.termination or "") + "--")[:2] == "--" and edge.status != attempt.status:
+        if edge.status != attempt.status and ((edge.termination or "") + "--")[:2] == "--":
             flags.append(STATUS_MISMATCH)
         if edge.client_ip and attempt.client_ip and edge.client_ip != attempt.client_ip:
             flags.append(CLIENT_IP_MISMATCH)

@@ -28,9 +28,17 @@ class RecentKeys:
         for key in keys:
             newer[key] = newer.get(key, 0) + 1
 
-    def holds(self, key: int) -> bool:
-        """Whether a group with this key may have been closed a short while ago."""
-        return key in self._newer or key in self._older or self._unsure_until_ns > 0
+    def most_closed(self, keys: Iterable[int]) -> int:
+        """How many groups with one of the keys, at most, have been closed a short while ago.
+
+        As far as it is remembered; where keys have been given up early, each counts as closed once.
+        """
+        newer, older = self._newer.get, self._older.get
+        most = 1 if self._unsure_until_ns else 0
+        for key in keys:
+            closed = newer(key, 0) + older(key, 0)
+            most = max(most, closed) if closed else most
+        return most
 
     def count(self, key: int) -> int:
         """How many groups with this key have been closed, as far as it is remembered."""

@@ -28,7 +28,7 @@ class _Circumstances(NamedTuple):
 
     records: int
     """Distinct records in the group: `rev` grows with it, so that a poorer row can never win."""
-    evicted: bool
+    unfinished: str | None
     crowded: bool
 
     def rev(self, *, final: bool) -> int:
@@ -39,7 +39,7 @@ def resolve(
     edges: Sequence[EdgeRecord],
     attempts: Sequence[GatewayRecord],
     *,
-    evicted: bool = False,
+    unfinished: str | None = None,
     crowded: bool = False,
     shared: Collection[str] = (),
 ) -> list[Lineage]:
@@ -48,17 +48,17 @@ def resolve(
     Args:
         edges: Distinct by rec_id.
         attempts: Distinct by attempt_id.
-        evicted: What is missing was not waited for to the end.
+        unfinished: Why what is missing was not waited for to the end: `pending` or `evicted`.
         crowded: The shared request id is a constant: records are joined by key B alone.
         shared: Request ids known to be on other edge records as well, which need not be among these.
 
     Returns:
         One lineage an edge record, and one for each request id whose attempts have no edge record.
     """
-    about = _Circumstances(len(edges) + len(attempts), evicted, crowded)
+    about = _Circumstances(len(edges) + len(attempts), unfinished, crowded)
     if len(edges) == 1 and len(attempts) <= 1:
         edge = edges[0]
-        if not attempts or _owner(attempts[0], edges, crowded=crowded):
+        if not attempts or _is_own(edge, attempts[0], crowded=crowded):
             return [_with_edge(edge, tuple(attempts), about, shared=edge.request_id in shared)]
     owned, orphans = assign(edges, attempts, crowded=crowded)
     counts = Counter(edge.request_id for edge in edges if can_be_joined_on(edge.request_id))
@@ -107,6 +107,13 @@ def _owner(attempt: GatewayRecord, edges: Sequence[EdgeRecord], *, crowded: bool
     return None
 
 
+def _is_own(edge: EdgeRecord, attempt: GatewayRecord, *, crowded: bool) -> bool:
+    """Whether an attempt belongs to the only edge record: `_owner`, of one."""
+    if attempt.gateway_request_id and attempt.gateway_request_id == edge.gateway_request_id:
+        return True
+    return not crowded and edge.request_id in attempt.request_ids and can_be_joined_on(edge.request_id)
+
+
 def _age(edge: EdgeRecord) -> tuple[int, int]:
     return edge.start_us, edge.rec_id
 
@@ -125,9 +132,9 @@ def _with_edge(
 ) -> Lineage:
     """Make the lineage of an edge record and its attempts."""
     missing, final = None, True
-    if about.evicted or not attempts:
+    if about.unfinished or not attempts:
         expected = expect.expected_of(edge)
-        final = not about.evicted or len(attempts) >= expected.attempts
+        final = not about.unfinished or len(attempts) >= expected.attempts
         if not attempts:
             missing = _missing_gateway(edge, expected, about)
     delivered = delivered_of(edge, attempts)
@@ -141,7 +148,7 @@ def _with_edge(
         rec_id=edge.rec_id,
         rev=about.rev(final=final),
         outcome="complete" if attempts else "edge_only",
-        match=_match(edge, attempts, shared=shared, final=final),
+        match=_match(edge, attempts, delivered, shared=shared, final=final),
         missing=missing,
         final=final,
         edge=edge,
@@ -159,26 +166,31 @@ def _missing_gateway(edge: EdgeRecord, expected: expect.Expectation, about: _Cir
     """Say why there is no attempt."""
     if not expected.attempts:
         return expected.missing
-    if about.evicted:
-        return expect.EVICTED
+    if about.unfinished:
+        return about.unfinished
     has_key_a = can_be_joined_on(edge.request_id) and not about.crowded
     if not has_key_a and edge.gateway_request_id is None:
         return expect.NOT_LOGGED_BY_CONFIG
     return expected.missing
 
 
-def _match(edge: EdgeRecord, attempts: tuple[GatewayRecord, ...], *, shared: bool, final: bool) -> str:
+def _match(
+    edge: EdgeRecord,
+    attempts: tuple[GatewayRecord, ...],
+    delivered: int | None,
+    *,
+    shared: bool,
+    final: bool,
+) -> str:
     if shared:
         return "conflict"
     if not attempts:
         return "unmatched"
-    captured = edge.gateway_request_id
-    if captured is None:
+    if edge.gateway_request_id is None:
         return "matched"
-    same = next((attempt for attempt in attempts if attempt.gateway_request_id == captured), None)
-    if same is None:
+    if delivered is None:  # no attempt has the captured id
         return "conflict" if final else "matched"
-    return "proven" if edge.request_id in same.request_ids else "matched"
+    return "proven" if edge.request_id in attempts[delivered].request_ids else "matched"
 
 
 def _without_edge(attempts: tuple[GatewayRecord, ...], about: _Circumstances) -> Lineage:
@@ -190,8 +202,8 @@ def _without_edge(attempts: tuple[GatewayRecord, ...], about: _Circumstances) ->
     named_after = min(attempts, key=lambda attempt: attempt.attempt_id)
     request_id = named_after.request_ids[-1] if named_after.request_ids else ""
     bucket = bucket_of_gateway(named_after, request_id)
-    final = not about.evicted
-    missing = expect.missing_edge(attempts) if final else expect.EVICTED
+    final = not about.unfinished
+    missing = about.unfinished or expect.missing_edge(attempts)
     trace_id, trace_id_source = trace_of(None, attempts, len(attempts) - 1)
     flags = flags_of(None, attempts, None, bucket.flags, shared=False)
     return Lineage(

@@ -8,6 +8,7 @@ from pipeline.model import EdgeRecord, GatewayRecord
 
 _LENGTH = 55
 """Characters of a version 00 header."""
+_USUAL = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?", re.DOTALL)
 
 
@@ -32,6 +33,8 @@ def trace_id_of(traceparent: str) -> str | None:
 
     Versions above 00 may carry more fields behind the four; `ff` and all-zero ids are invalid.
     """
+    if _USUAL(traceparent):
+        return traceparent[3:35]
     found = _TRACEPARENT.fullmatch(traceparent)
     if found is None:
         return None

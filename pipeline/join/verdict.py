@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.join import verdict_words as words
 from pipeline.join.termination import CAUSES, PHASES
@@ -17,7 +17,7 @@ _REGULAR = "--"
 
 
 class _Facts(NamedTuple):
-    """What the judgement rests on, and nothing else: it is remembered."""
+    """What the judgement rests on, and nothing else: judgements are remembered by it."""
 
     status: int | None
     """What the client got; None where nothing was sent."""
@@ -49,28 +49,27 @@ def verdict_of(
     """Judge a request by its halves, the delivered attempt or else the last one speaking for the gateway."""
     status, state, server = (edge.status, edge.termination or "", edge.server) if edge else (None, None, None)
     if not attempts:
-        return _judge(_Facts(status, state, server, missing))
+        return _judge(status, state, server, missing)
     attempt = attempts[delivered if delivered is not None else -1]
     proxied = attempt.proxy_ms is not None
     return _judge(
-        _Facts(
-            status=status,
-            state=state,
-            server=server,
-            missing=missing,
-            has_attempt=True,
-            kong_status=attempt.status,
-            by_kong=attempt.source == "kong" or (attempt.source is None and not proxied),
-            proxied=proxied,
-            attempts=min(len(attempts), 1 + edge.retries) if edge else len(attempts),
-            tries=len(attempt.tries),
-            service=attempt.service,
-        )
+        status,
+        state,
+        server,
+        missing,
+        True,
+        attempt.status,
+        attempt.source == "kong" or (attempt.source is None and not proxied),
+        proxied,
+        min(len(attempts), 1 + edge.retries) if edge else len(attempts),
+        len(attempt.tries),
+        attempt.service,
     )
 
 
 @lru_cache(maxsize=16_384)
-def _judge(facts: _Facts) -> Verdict:
+def _judge(*about: Any) -> Verdict:  # noqa: ANN401 -- what `_Facts` takes
+    facts = _Facts(*about)
     return (
         _of_missing(facts)
         or _of_cut_short(facts)

@@ -12,23 +12,32 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import chdb
 
-from pipeline.contracts import Batch, LookupKey
+from pipeline.clock import Clock, SystemClock
+from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey
 from pipeline.errors import ConfigError
-from pipeline.model import DeadLetter, EdgeEvent, Lineage
+from pipeline.model import DeadLetter, EdgeEvent, EdgeRecord, GatewayRecord, Lineage
 from pipeline.sinks.bisect import put_bisecting
+from pipeline.sinks.partitions import by_day, day_of_arrival, partitioned
 from pipeline.sinks.refused import dead_letters_of
+from pipeline.sinks.rollups import Rollups
 from pipeline.store import lookup, schema
 from pipeline.store.connection import Connection, Refused, answering, connect
 from pipeline.store.counts import OUTCOMES, Counts, count_lineages
 from pipeline.store.describe import describe
 from pipeline.store.dsn import Dsn, EmbeddedDsn, parse_dsn
+from pipeline.store.fragments import STRUCTURE as FRAGMENTS
+from pipeline.store.fragments import encode_fragments, find_fragments
+from pipeline.store.fragments import insert_statement as fragments_statement
+from pipeline.store.gaps import EdgeLoss, edge_loss
 from pipeline.store.held import Held, read_held
+from pipeline.store.ledger import LEDGER
+from pipeline.store.retention import Kept, retention
 from pipeline.store.rows import encode_lineages
 from pipeline.store.side_rows import DEAD_LETTERS, EVENTS, SideTable
 from pipeline.store.statements import insert_statement, structure
@@ -38,15 +47,17 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _SideRow = TypeVar("_SideRow", EdgeEvent, DeadLetter)
 
-_DAY_S = 86_400
-_MOST_PARTITIONS = 100
-"""ClickHouse refuses a block that spans more (`max_partitions_per_insert_block`)."""
 _STRUCTURE = structure()
+_AROUND_S = 300
 
 
 @asynccontextmanager
-async def open_sink(dsn: str) -> AsyncIterator[ClickHouseSink]:
+async def open_sink(dsn: str, clock: Clock | None = None) -> AsyncIterator[ClickHouseSink]:
     """Open a store to write to; an embedded one is made, and its schema applied, where that is needed.
+
+    Args:
+        dsn: Where it is.
+        clock: Says which minutes are over and can be counted; the machine's own unless told.
 
     Raises:
         ConfigError: The DSN is wrong, the directory is locked, the schema does not fit.
@@ -54,12 +65,15 @@ async def open_sink(dsn: str) -> AsyncIterator[ClickHouseSink]:
     """
     parsed = parse_dsn(dsn)
     thread = OneThread("store")
+    rollups = Rollups(parsed, clock or SystemClock())
     connection: Connection | None = None
     try:
         connection = await thread.run(lambda: _open(parsed))
         opened = connection
-        yield ClickHouseSink(parsed, opened, thread, await thread.run(lambda: read_held(opened)))
+        await thread.run(lambda: rollups.adopt(opened))
+        yield ClickHouseSink(parsed, opened, thread, await thread.run(lambda: read_held(opened)), rollups)
     finally:
+        await rollups.close()
         await thread.close(connection.close if connection is not None else lambda: None)
 
 
@@ -85,13 +99,17 @@ class ClickHouseSink:
         connection: Open, with the schema applied; used on `thread` alone.
         thread: What blocks runs there.
         held: Buckets that held rows when it was opened.
+        rollups: Remembers the minutes that are written.
     """
 
-    def __init__(self, dsn: Dsn, connection: Connection, thread: OneThread, held: Held) -> None:
+    def __init__(
+        self, dsn: Dsn, connection: Connection, thread: OneThread, held: Held, rollups: Rollups
+    ) -> None:
         self._dsn = dsn
         self._connection = connection
         self._thread = thread
         self._held = held
+        self._rollups = rollups
 
     async def write(self, batch: Batch) -> list[DeadLetter]:
         """Make a batch durable; gives the dead letters that were made of rows the store will never take.
@@ -101,13 +119,38 @@ class ClickHouseSink:
         """
         return await self._thread.run(lambda: self._write(batch))
 
-    async def find_stored(self, keys: Sequence[LookupKey]) -> list[Lineage]:
-        """Give every row, no tombstones, that shares an id with any of the keys.
+    async def find_stored(
+        self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
+    ) -> list[Lineage]:
+        """Give the rows, no tombstones, that share an id with any of the keys; a bounded number of each id.
 
         Raises:
             StoreUnavailable: The answer is unknown.
         """
-        return await self._thread.run(lambda: lookup.find_stored(self._connection, keys))
+        return await self._thread.run(lambda: lookup.find_stored(self._connection, keys, most_per_id))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may write to it: a server; an embedded store has one process."""
+        return not isinstance(self._dsn, EmbeddedDsn)
+
+    async def keep(self, fragments: Sequence[Fragment]) -> None:
+        """Keep records so that every later `find_kept` gives them.
+
+        Raises:
+            StoreUnavailable: It may pass later.
+        """
+        await self._thread.run(lambda: self._keep(fragments))
+
+    async def find_kept(
+        self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
+    ) -> list[EdgeRecord | GatewayRecord]:
+        """Give kept records that share an id with any of the keys; a bounded number of each id.
+
+        Raises:
+            StoreUnavailable: The answer is unknown.
+        """
+        return await self._thread.run(lambda: find_fragments(self._connection, keys, most_per_id))
 
     def may_hold(self, bucket_s: int) -> bool:
         """Whether rows that were there when the store was opened may be near this bucket."""
@@ -129,6 +172,38 @@ class ClickHouseSink:
 
         return await self._thread.run(count)
 
+    async def count_minutes(self, *, at_once: bool = False) -> int:
+        """Count anew the minutes that are over and have changed; gives how many. Nobody who writes waits for it.
+
+        Args:
+            at_once: Also those that were written to a moment ago.
+
+        Raises:
+            StoreUnavailable: What was not counted will be the next time.
+        """
+        return await self._rollups.count(at_once=at_once)
+
+    async def retention(self) -> dict[str, Kept]:
+        """Give how long rows are kept, by kind.
+
+        Raises:
+            StoreUnavailable: It did not answer.
+        """
+        return await self._thread.run(lambda: retention(self._connection))
+
+    async def edge_loss(self, since_s: int, until_s: int) -> EdgeLoss:
+        """Give what HAProxy's own counting says of the last minutes: lines that lack, and that it threw away.
+
+        Raises:
+            StoreUnavailable: It did not answer.
+        """
+
+        def ask() -> EdgeLoss:
+            with answering():
+                return edge_loss(self._connection.client, since_s, until_s, around_s=_AROUND_S)
+
+        return await self._thread.run(ask)
+
     def open_handle(self) -> Any:  # noqa: ANN401 -- chdb ships no types
         """Give a new raw handle on the embedded engine, for the read door; from any thread.
 
@@ -149,22 +224,34 @@ class ClickHouseSink:
 
     def _write(self, batch: Batch) -> list[DeadLetter]:
         refused: list[DeadLetter] = []
-        for rows in partitioned(batch.lineages):
-            for lineage, reason in put_bisecting(rows, self._put_lineages):
-                _log.error("the store refuses a lineage for what it holds (%s); kept as dead letters", reason)
-                refused += dead_letters_of(lineage, reason)
+        with self._rollups.writing(self._connection, batch.lineages):
+            for rows in partitioned(batch.lineages):
+                for lineage, reason in put_bisecting(rows, self._put_lineages):
+                    _log.error(
+                        "the store refuses a lineage for what it holds (%s); kept as dead letters", reason
+                    )
+                    refused += dead_letters_of(lineage, reason)
         self._put_side(EVENTS, batch.events)
         self._put_side(DEAD_LETTERS, [*batch.dead_letters, *refused])
+        if batch.ledger:
+            self._put(LEDGER.insert_statement, LEDGER.structure, LEDGER.encode, batch.ledger)
         return refused
 
     def _put_side(self, table: SideTable[_SideRow], rows: Sequence[_SideRow]) -> None:
         def put(part: Sequence[_SideRow]) -> None:
             self._put(table.insert_statement, table.structure, table.encode, part)
 
-        for row, reason in put_bisecting(rows, put):
-            _log.error(
-                "%s refuses the row of offset %d for what it holds: %s", table.name, row.offset, reason
-            )
+        for part in by_day(rows, lambda row: day_of_arrival(row.arrival_ns)):
+            for row, reason in put_bisecting(part, put):
+                _log.error(
+                    "%s refuses the row of offset %d for what it holds: %s", table.name, row.offset, reason
+                )
+
+    def _keep(self, fragments: Sequence[Fragment]) -> None:
+        def put(part: Sequence[Fragment]) -> None:
+            self._put(fragments_statement, FRAGMENTS, encode_fragments, part)
+
+        put_bisecting(fragments, put)
 
     def _put_lineages(self, rows: Sequence[Lineage]) -> None:
         self._put(insert_statement, _STRUCTURE, encode_lineages, rows)
@@ -178,7 +265,7 @@ class ClickHouseSink:
     ) -> None:
         try:
             lines = encode(rows)
-        except ValueError as error:
+        except (ValueError, OverflowError, TypeError) as error:
             raise Refused("cannot_encode") from error
         self._connection.insert(statement, types, lines, token=self._token(lines))
 
@@ -191,17 +278,3 @@ class ClickHouseSink:
     def _describe(self) -> dict[str, Any]:
         with answering():
             return {"dsn": self._dsn.shown, **describe(self._connection.client)}
-
-
-def partitioned(rows: Sequence[Lineage]) -> Iterator[Sequence[Lineage]]:
-    """Cut rows so that no part spans more partitions than one insert may; order is kept within a day."""
-    days = {row.bucket_s // _DAY_S for row in rows}
-    if len(days) <= _MOST_PARTITIONS:
-        yield rows
-        return
-    ordered = sorted(days)
-    for tombstones in (False, True):
-        kept = [row for row in rows if row.is_deleted is tombstones]
-        for start in range(0, len(ordered), _MOST_PARTITIONS):
-            wanted = set(ordered[start : start + _MOST_PARTITIONS])
-            yield [row for row in kept if row.bucket_s // _DAY_S in wanted]

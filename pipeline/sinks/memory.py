@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.contracts import Batch, LookupKey
-from pipeline.model import DeadLetter, EdgeEvent, Lineage, StoreKey
+import msgspec
+
+from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey
+from pipeline.model import DeadLetter, EdgeEvent, EdgeRecord, GatewayRecord, LedgerRow, Lineage, StoreKey
 
 _HOUR_S = 3600
 
 
 class MemoryStore:
-    """Keeps, as the real one does, the highest `rev` of each key; obeys the suite of the `Store` contract."""
+    """Keeps, as the real one does, the highest `rev` of each key; obeys the suite of the `Store` contract.
 
-    def __init__(self) -> None:
+    Args:
+        is_shared: Whether several engines write to it.
+    """
+
+    def __init__(self, *, is_shared: bool = False) -> None:
+        self.is_shared = is_shared
+        self._kept: dict[bytes, EdgeRecord | GatewayRecord] = {}
         self._rows: dict[StoreKey, Lineage] = {}
         self._events: dict[int, EdgeEvent] = {}
         self._dead_letters: dict[int, DeadLetter] = {}
+        self.ledger: dict[tuple[int, str, str, str, str], LedgerRow] = {}
+        """By minute, instance, source, kind and reason: the later look counts."""
 
     async def write(self, batch: Batch) -> list[DeadLetter]:
         """Keep a batch; nothing is ever refused."""
@@ -27,20 +39,43 @@ class MemoryStore:
                 self._rows[key] = row
         self._events |= {event.offset: event for event in batch.events}
         self._dead_letters |= {dead.offset: dead for dead in batch.dead_letters}
+        for look in batch.ledger:
+            name = (look.minute_s, look.instance, look.source, look.kind, look.reason)
+            if name not in self.ledger or self.ledger[name].taken_ns <= look.taken_ns:
+                self.ledger[name] = look
         return []
 
-    async def find_stored(self, keys: Sequence[LookupKey]) -> list[Lineage]:
-        """Give every live row that shares an id with any of the keys."""
-        request_ids = {request_id for key in keys for request_id in key.request_ids}
-        gateway_ids = {gateway_id for key in keys for gateway_id in key.gateway_request_ids}
-        names = {(key.bucket_s, rec_id) for key in keys for rec_id in key.rec_ids}
-        return [
-            row
-            for row in self.lineages
-            if (row.bucket_s, row.rec_id) in names
-            or not request_ids.isdisjoint(_request_ids(row))
-            or not gateway_ids.isdisjoint(_gateway_ids(row))
-        ]
+    async def find_stored(
+        self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
+    ) -> list[Lineage]:
+        """Give the live rows that share an id with any of the keys; a bounded number of each id."""
+        wanted: set[str | int] = {one for key in keys for one in (*key.request_ids, *key.gateway_request_ids)}
+        wanted |= {rec_id for key in keys for rec_id in key.rec_ids}
+        counts = Counter[str | int]()
+        found = []
+        for row in self.lineages:
+            shared = wanted & {row.rec_id, *_request_ids(row), *_gateway_ids(row)}
+            if any(counts[one] < most_per_id for one in shared):
+                found.append(row)
+            counts.update(shared)
+        return found
+
+    async def keep(self, fragments: Sequence[Fragment]) -> None:
+        """Keep records, but those that cannot be packed."""
+        for fragment in fragments:
+            with contextlib.suppress(ValueError, OverflowError, TypeError):
+                self._kept[msgspec.json.encode(fragment.record)] = fragment.record
+
+    async def find_kept(
+        self,
+        keys: Sequence[LookupKey],
+        *,
+        most_per_id: int = MOST_PER_ID,  # noqa: ARG002 -- a process's own memory is small
+    ) -> list[EdgeRecord | GatewayRecord]:
+        """Give kept records that share an id with any of the keys."""
+        wanted: set[str | int] = {one for key in keys for one in (*key.request_ids, *key.gateway_request_ids)}
+        wanted |= {rec_id for key in keys for rec_id in key.rec_ids}
+        return [record for record in self._kept.values() if not wanted.isdisjoint(_names(record))]
 
     def may_hold(self, bucket_s: int) -> bool:
         """Whether anything is kept near a bucket."""
@@ -71,3 +106,9 @@ def _gateway_ids(row: Lineage) -> set[str]:
     if row.edge is not None:
         ids.add(row.edge.gateway_request_id)
     return {one for one in ids if one}
+
+
+def _names(record: EdgeRecord | GatewayRecord) -> set[str | int | None]:
+    if isinstance(record, EdgeRecord):
+        return {record.rec_id, record.request_id or None, record.gateway_request_id}
+    return {record.attempt_id, record.gateway_request_id, *record.request_ids}

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.clock import Clock
-from pipeline.contracts import Bus
+from pipeline.contracts import Inlet
 from pipeline.model import Delivery
 from pipeline.sources.peers import AllowList
 from pipeline.sources.recvmmsg import MSG_WAITFORONE, SO_RXQ_OVFL, DatagramBatch, dropped_in_all
@@ -49,7 +49,7 @@ class DatagramThread:
     """
 
     def __init__(
-        self, receiver: socket.socket, name: str, *, bus: Bus, clock: Clock, stats: ListenerStats,
+        self, receiver: socket.socket, name: str, *, bus: Inlet, clock: Clock, stats: ListenerStats,
         peers: AllowList | None,
     ) -> None:  # fmt: skip
         self.address = name

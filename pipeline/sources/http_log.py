@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.clock import Clock
 from pipeline.config import KongConfig
-from pipeline.contracts import Bus
+from pipeline.contracts import Inlet
 from pipeline.errors import BusFull, MalformedLine
 from pipeline.formats.kong_split import split_body
 from pipeline.model import Delivery, Source
@@ -48,7 +48,7 @@ class IngestApp:
     """
 
     def __init__(
-        self, config: KongConfig, bus: Bus, clock: Clock, stats: SourceStats, fallback: ASGIApp
+        self, config: KongConfig, bus: Inlet, clock: Clock, stats: SourceStats, fallback: ASGIApp
     ) -> None:
         self._secret = load_secret(config.secret_file) if config.secret_file else None
         self._most_bytes = config.max_body_bytes

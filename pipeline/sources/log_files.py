@@ -84,7 +84,8 @@ class LogFile:
                 lines[0] = b"".join(parts)
                 parts = [lines.pop()]
                 held = len(parts[0])
-                yield [line for line in lines if line and line != b"\r"]
+                has_empty = b"" in lines or b"\r" in lines
+                yield [line for line in lines if line and line != b"\r"] if has_empty else lines
             elif held >= _LONGEST_LINE:
                 yield [b"".join(parts)]
                 parts, held = [], 0

@@ -19,6 +19,9 @@ _MOST_RECORDS = 256
 _LONGEST_US = 1_000_000
 """A run ends after so many records, or so much of the log's own time: a log of one request a minute is merged
 as finely as one of ten thousand a second."""
+_FEWEST_LOOKED_AT = 16
+"""Of a run's records so many are looked at, evenly spread, and the last: where they lie within one second, it
+does not matter which of them is the newest."""
 _LEAP_US = 86_400_000_000
 """A start that lies further ahead is believed only where one of the next records agrees."""
 _WITNESSES = 4
@@ -36,15 +39,15 @@ def runs(blocks: Iterable[list[bytes]], peek: Peek) -> Iterator[Run]:
     """Cut the records of a file into runs; their starts never fall."""
     now_us = 0
     for bodies in blocks:
-        starts = [peek(body) for body in bodies]
         for first in range(0, len(bodies), _MOST_RECORDS):
-            some, its_starts = bodies[first : first + _MOST_RECORDS], starts[first : first + _MOST_RECORDS]
-            newest = max((start for start in its_starts if start is not None), default=now_us)
+            some = bodies[first : first + _MOST_RECORDS]
+            sample = [*some[:: len(some) // _FEWEST_LOOKED_AT or 1], some[-1]]
+            newest = max([start for body in sample if (start := peek(body)) is not None], default=now_us)
             if newest <= now_us + _LONGEST_US:
                 yield Run(now_us, some)
                 now_us = max(now_us, newest)
             else:
-                for run, run_end_us in _cut(some, its_starts, now_us):
+                for run, run_end_us in _cut(some, [peek(body) for body in some], now_us):
                     yield run
                     now_us = run_end_us
 

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.clock import Clock
-from pipeline.contracts import Bus
+from pipeline.contracts import Inlet
 from pipeline.errors import BusFull, ConfigError, MalformedLine
 from pipeline.formats.kong_split import split_body
 from pipeline.formats.start import peek_haproxy_start_us, peek_kong_start_us
@@ -32,6 +32,7 @@ OnProgress = Callable[[Source, int, int | None], None]
 """Told, per source, how many bytes of its files are read, and of how many; None where one is a pipe."""
 
 _FULL_WAIT_S = 0.02
+_BRACE = ord("{")
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Replay:
             for path in paths
         ]
 
-    async def run(self, bus: Bus, clock: Clock, on_progress: OnProgress | None = None) -> Replayed:
+    async def run(self, bus: Inlet, clock: Clock, on_progress: OnProgress | None = None) -> Replayed:
         """Put everything on a bus; on return it has all that could be read.
 
         Args:
@@ -141,6 +142,8 @@ class _Stream:
 
 def _entries(bodies: list[bytes]) -> list[bytes]:
     """Split http-log bodies into entries; what cannot be split is one, as it is."""
+    if not [body for body in bodies if body[0] != _BRACE]:
+        return bodies
     entries: list[bytes] = []
     for body in bodies:
         if body.startswith(b"{"):
@@ -153,7 +156,7 @@ def _entries(bodies: list[bytes]) -> list[bytes]:
     return entries
 
 
-async def _append(bus: Bus, delivery: Delivery) -> None:
+async def _append(bus: Inlet, delivery: Delivery) -> None:
     while True:
         try:
             await bus.append(delivery)

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 
 from pipeline.clock import Clock
 from pipeline.config import SyslogConfig
-from pipeline.contracts import Bus
+from pipeline.contracts import Inlet
 from pipeline.errors import BusFull
 from pipeline.formats.framing import StreamFramer
 from pipeline.listening import address_of, bound_socket
@@ -38,7 +38,7 @@ _GRACE_S = 0.5
 
 @asynccontextmanager
 async def listen_tcp(
-    config: SyslogConfig, bus: Bus, clock: Clock, stats: SourceStats
+    config: SyslogConfig, bus: Inlet, clock: Clock, stats: SourceStats
 ) -> AsyncIterator[Listening]:
     """Take connections on `config.tcp` for as long as the block runs.
 
@@ -64,7 +64,7 @@ class StreamListener:
     """The connections of one TCP listener."""
 
     def __init__(
-        self, address: str, peers: AllowList, *, bus: Bus, clock: Clock, stats: ListenerStats
+        self, address: str, peers: AllowList, *, bus: Inlet, clock: Clock, stats: ListenerStats
     ) -> None:
         self.address = address
         self._peers = peers

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from pipeline.clock import Clock
 from pipeline.config import SyslogConfig
-from pipeline.contracts import Bus
+from pipeline.contracts import Inlet
 from pipeline.listening import address_of, bound_socket
 from pipeline.model import Source
 from pipeline.sources.datagrams import DatagramThread
@@ -39,7 +39,7 @@ class Listening(Protocol):
 
 @asynccontextmanager
 async def listen_udp(
-    config: SyslogConfig, bus: Bus, clock: Clock, stats: SourceStats
+    config: SyslogConfig, bus: Inlet, clock: Clock, stats: SourceStats
 ) -> AsyncIterator[Listening]:
     """Receive datagrams on `config.udp` for as long as the block runs.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.clock import Clock
 from pipeline.config import SyslogConfig
-from pipeline.contracts import Bus
+from pipeline.contracts import Inlet
 from pipeline.errors import ConfigError
 from pipeline.model import Source
 from pipeline.sources.datagrams import DatagramThread
@@ -28,7 +28,7 @@ from pipeline.sources.syslog_udp import Listening
 
 @asynccontextmanager
 async def listen_unix(
-    config: SyslogConfig, bus: Bus, clock: Clock, stats: SourceStats
+    config: SyslogConfig, bus: Inlet, clock: Clock, stats: SourceStats
 ) -> AsyncIterator[Listening]:
     """Receive datagrams on the socket file `config.unix` for as long as the block runs.
 

@@ -59,6 +59,12 @@ TIME = Kind("Int64", "DateTime64(6, 'UTC')", put=_PUT_TIME, get=f"nullIf({_GET_T
 ALWAYS_TIME = Kind("Int64", "DateTime64(6, 'UTC')", put=_PUT_TIME, get=_GET_TIME)
 YES_NO = Kind("Bool", "Bool")
 TEXTS = Kind("Array(String)", "Array(String)")
+PAIRS = Kind(
+    "Array(Tuple(String, String))",
+    "Map(String, String)",
+    "CAST({}, 'Map(String, String)')",
+    "CAST({}, 'Array(Tuple(String, String))')",
+)
 
 ROW = (
     Column(
@@ -87,6 +93,9 @@ ROW = (
     Column("verdict.text", "verdict.text", ALWAYS_WORD),
     Column("flags", "flags", TEXTS),
     Column("clock_offset_ms", "clock_offset_ms", REAL),
+    Column("spans.decision", "spans.decision", WORD),
+    Column("spans.sent", "spans.sent", COUNT),
+    Column("spans.parent_id", "spans.parent_id", TEXT),
 )
 """Fields of the lineage itself, in the order in which they are sent."""
 
@@ -182,6 +191,7 @@ ATTEMPT = (
     Column("tls_cipher", "tls.cipher", TEXT),
     Column("tries", "", Kind("", "")),
     Column("flags", "flags", TEXTS),
+    Column("headers", "headers", PAIRS),
 )
 """Fields of `GatewayRecord`, in its order; `tries` stand beside the attempts, in `tries.*`."""
 
@@ -212,8 +222,20 @@ EVENT = (
     Column("client_ip", "client_ip", TEXT),
     Column("count", "count", SIZE),
     Column("text", "text", ALWAYS_TEXT),
+    Column("log_counter", "log_counter", SIZE),
 )
 """Fields of `EdgeEvent`, in its order."""
+
+LEDGER = (
+    Column("minute_s", "minute", Kind("UInt32", "DateTime('UTC')", get="toUInt32({})")),
+    Column("instance", "instance", ALWAYS_WORD),
+    Column("source", "source", ALWAYS_WORD),
+    Column("kind", "kind", ALWAYS_WORD),
+    Column("reason", "reason", ALWAYS_WORD),
+    Column("total", "total", OFFSET),
+    Column("taken_ns", "taken_at", _NANOSECONDS),
+)
+"""Fields of `LedgerRow`, in its order."""
 
 DEAD_LETTER = (
     Column("offset", "offset", OFFSET),
@@ -225,5 +247,7 @@ DEAD_LETTER = (
     Column("body", "body", ALWAYS_TEXT),
     Column("fingerprint", "fingerprint", ALWAYS_TEXT),
     Column("size", "size", Kind("UInt64", "UInt64")),
+    Column("original", "original", ALWAYS_TEXT),
+    Column("original_key", "original_key", WORD),
 )
 """Fields of `DeadLetter`, in its order."""

@@ -1,6 +1,9 @@
 """Finds what is already stored of a request: by its ids, near its bucket.
 
-Two steps in one statement: keys through the skip indexes without FINAL, then FINAL on those keys alone.
+Two steps in one statement: keys through the skip indexes without FINAL, then FINAL on those keys alone. Where
+more than a thousand are asked for at once and they are most of what their buckets hold, as in a replay whose
+files come one after the other, the buckets are read whole instead: naming the ids costs more than the rows that
+are read for nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +19,13 @@ from pipeline.store.rows import BUCKETS, decode_lineages
 from pipeline.store.statements import FORMAT, TABLE, select_list
 
 _AT_ONCE = 4000
-"""Keys of one statement."""
+"""Keys of one statement that names their ids."""
+_MANY = 1000
+"""Keys that may be worth reading their buckets whole."""
+_AT_ONCE_WHOLE = 20_000
+"""Keys of one statement that reads their buckets whole: all its rows are in memory at once."""
+_SHARE = 3
+"""Rows read for each key that is asked for, superseded ones included, where buckets are read whole."""
 _FEW = 100
 """Ids that are worth asking the skip indexes for; more of them touch every granule of their buckets anyway."""
 _MOST_RANGES = 50
@@ -27,38 +36,83 @@ class Where(NamedTuple):
 
     text: str
     parameters: dict[str, Any]
+    shared: str = ""
+    """Which ids a row shares, an array of text, SQL."""
 
 
-def find_stored(connection: Connection, keys: Sequence[LookupKey]) -> list[Lineage]:
-    """Give every row, no tombstones, that shares a request id, a gateway request id or its name with any of the keys.
+def find_stored(connection: Connection, keys: Sequence[LookupKey], most_per_id: int) -> list[Lineage]:
+    """Give the rows, no tombstones, that share a request id, a gateway request id or their name with any of the keys.
 
+    Of an id that more rows share, `most_per_id` come: constants that clients send may be on a whole day's rows.
     An orphan whose attempts stand elsewhere comes too: whoever unites the rows is to bury it.
 
     Raises:
         StoreUnavailable: The store did not answer.
     """
     found: dict[tuple[int, str, int], Lineage] = {}
-    for chunk in chunks(keys):
-        near, shares = buckets(chunk), condition(chunk)
-        query = (
-            f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {near.text} AND (bucket, request_id, rec_id) IN "  # noqa: S608 -- values are parameters
-            f"(SELECT bucket, request_id, rec_id FROM {TABLE} WHERE {near.text} AND ({shares.text}))"
-        )
-        with answering():
-            parameters = near.parameters | shares.parameters
-            lines = connection.client.raw_query(query, parameters=parameters, fmt=FORMAT)
-        for row in decode_lineages(lines):
-            found[row.bucket_s, row.request_id, row.rec_id] = row
+    asked = [key for key in keys if key.request_ids or key.gateway_request_ids or key.rec_ids]
+    for chunk in chunks(asked, _AT_ONCE if len(asked) <= _MANY else _AT_ONCE_WHOLE):
+        near = buckets(chunk)
+        if len(chunk) > _MANY and _count(connection, near) <= _SHARE * len(chunk):
+            rows = _sharing(_select(connection, near), chunk)
+        else:
+            rows = (row for part in chunks(chunk) for row in _by_ids(connection, part, most_per_id))
+        found.update(((row.bucket_s, row.request_id, row.rec_id), row) for row in rows)
     return list(found.values())
 
 
-def chunks(keys: Sequence[LookupKey]) -> Iterator[list[LookupKey]]:
+def _by_ids(connection: Connection, keys: Sequence[LookupKey], most_per_id: int) -> list[Lineage]:
+    near, shares = buckets(keys), condition(keys)
+    keys_of_rows = (
+        "(SELECT bucket, request_id, rec_id FROM (SELECT DISTINCT bucket, request_id, rec_id, "  # noqa: S608 -- values are parameters
+        f"arrayJoin({shares.shared}) AS shared FROM {TABLE} WHERE {near.text} AND ({shares.text})) "
+        "LIMIT {most:UInt64} BY shared)"
+    )
+    where = f"{near.text} AND (bucket, request_id, rec_id) IN {keys_of_rows}"
+    return _select(connection, Where(where, near.parameters | shares.parameters | {"most": most_per_id}))
+
+
+def _count(connection: Connection, where: Where) -> int:
+    """Count rows, superseded ones too: the index alone nearly answers it."""
+    with answering():
+        return int(
+            connection.client.query(
+                f"SELECT count() FROM {TABLE} WHERE {where.text}",  # noqa: S608 -- values are parameters
+                where.parameters,
+            ).first_row[0]
+        )
+
+
+def _select(connection: Connection, where: Where) -> list[Lineage]:
+    query = f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {where.text}"  # noqa: S608 -- values are parameters
+    with answering():
+        return decode_lineages(connection.client.raw_query(query, parameters=where.parameters, fmt=FORMAT))
+
+
+def _sharing(rows: Iterable[Lineage], keys: Sequence[LookupKey]) -> Iterator[Lineage]:
+    """Leave out the rows that share nothing with any key."""
+    request_ids = {one for key in keys for one in key.request_ids}
+    gateway_ids = {one for key in keys for one in key.gateway_request_ids}
+    rec_ids = {one for key in keys for one in key.rec_ids}
+    for row in rows:
+        edge, attempts = row.edge, row.attempts
+        if (
+            row.request_id in request_ids
+            or (edge is not None and edge.gateway_request_id in gateway_ids)
+            or any(one.gateway_request_id in gateway_ids for one in attempts)
+            or any(one in request_ids for attempt in attempts for one in attempt.request_ids)
+            or row.rec_id in rec_ids
+        ):
+            yield row
+
+
+def chunks(keys: Sequence[LookupKey], at_once: int = _AT_ONCE) -> Iterator[list[LookupKey]]:
     """Cut keys, in order of their buckets, into statements of bounded size and few ranges of buckets."""
     chunk: list[LookupKey] = []
     hours: set[int] = set()
     for key in sorted(keys, key=lambda key: key.bucket_s):
         hour = key.bucket_s // HOUR_S
-        if chunk and (len(chunk) >= _AT_ONCE or (hour not in hours and len(hours) >= _MOST_RANGES)):
+        if chunk and (len(chunk) >= at_once or (hour not in hours and len(hours) >= _MOST_RANGES)):
             yield chunk
             chunk, hours = [], set()
         chunk.append(key)
@@ -73,6 +127,7 @@ def condition(keys: Iterable[LookupKey]) -> Where:
     gateway_ids = {gateway_id for key in keys for gateway_id in key.gateway_request_ids}
     rec_ids = {rec_id for key in keys for rec_id in key.rec_ids}
     parts: list[str] = []
+    shared: list[str] = []
     parameters: dict[str, Any] = {}
     for name, column, ids in (
         ("rids", "request_ids", request_ids),
@@ -83,11 +138,13 @@ def condition(keys: Iterable[LookupKey]) -> Where:
             # hasAny compares each with each, but asks the skip index; a set is looked up.
             few = len(ids) <= _FEW
             parts.append(f"hasAny({column}, {given})" if few else f"arrayExists(x -> x IN {given}, {column})")
+            shared.append(f"arrayFilter(x -> x IN {given}, {column})")
             parameters[name] = sorted(ids)
     if rec_ids:
         parts.append("rec_id IN {recs:Array(UInt64)}")
+        shared.append("[toString(rec_id)]")
         parameters["recs"] = sorted(rec_ids)
-    return Where(" OR ".join(parts) or "0", parameters)
+    return Where(" OR ".join(parts) or "0", parameters, f"arrayConcat({', '.join(shared)})")
 
 
 def buckets(keys: Iterable[LookupKey]) -> Where:

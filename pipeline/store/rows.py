@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from clickhouse_connect.driver import Client
 
-from pipeline.model import EdgeRecord, GatewayRecord, Identity, Lineage, Verdict
+from pipeline.model import EdgeRecord, GatewayRecord, Identity, Lineage, SpanRecord, Verdict
 from pipeline.store.columns import ROW
 from pipeline.store.statements import FORMAT, TABLE, select_list
 
@@ -47,6 +47,9 @@ class Row(msgspec.Struct, gc=False, array_like=True):
     verdict_text: str
     flags: tuple[str, ...]
     clock_offset_ms: float | None
+    span_decision: str | None
+    spans_sent: int
+    span_parent_id: str | None
     edge: EdgeRecord
     attempts: tuple[GatewayRecord, ...]
     has_edge: bool
@@ -80,6 +83,7 @@ class Row(msgspec.Struct, gc=False, array_like=True):
             flags=self.flags,
             clock_offset_ms=self.clock_offset_ms,
             is_deleted=self.is_deleted,
+            spans=SpanRecord(self.span_decision, self.spans_sent, self.span_parent_id),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
@@ -18,9 +18,15 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from pipeline.errors import ConfigError, StoreUnavailable
 from pipeline.resources import resource
+from pipeline.store.cluster import ClusterRenderer, database_statement
 from pipeline.store.connection import Connection, Refused, answering
 
 _LEDGER = "schema_versions"
+_CREATE_LEDGER = (
+    f"CREATE TABLE IF NOT EXISTS {_LEDGER} (number UInt32, name String, checksum String, "
+    "applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) "
+    "ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
+)
 _LOCK = "schema_lock"
 _LOCK_STALE_S = 60
 """Age at which a lock belongs to a process that died: no file takes that long."""
@@ -92,8 +98,8 @@ def pending(connection: Connection) -> list[Migration]:
                 f"{row.name} was changed after it was applied to this store: files are forward only, "
                 "restore it and add another"
             )
-    newest = max((row.number for row in done), default=0)
-    return [migration for migration in known.values() if migration.number > newest]
+    numbers = {row.number for row in done}
+    return [migration for migration in known.values() if migration.number not in numbers]
 
 
 def require(connection: Connection) -> None:
@@ -108,31 +114,47 @@ def require(connection: Connection) -> None:
         raise ConfigError(f"the store lacks {names}: run hoptrail schema apply")
 
 
-def apply(connection: Connection, *, embedded: bool) -> list[Migration]:
+def rendered(todo: Iterable[Migration], cluster: str | None) -> Iterator[Migration]:
+    """Give files with the statements that are run: their own, or those that do the same on a cluster.
+
+    Raises:
+        ConfigError: No cluster is called so.
+    """
+    if cluster is None:
+        yield from todo
+        return
+    wanted = {migration.number for migration in todo}  # the others are read for what they made
+    renderer = ClusterRenderer(cluster)
+    for migration in migrations():
+        statements = tuple(out for one in migration.statements for out in renderer.render(one))
+        if migration.number in wanted:
+            yield migration._replace(statements=statements)
+
+
+def apply(connection: Connection, *, embedded: bool, cluster: str | None = None) -> list[Migration]:
     """Apply what is pending; gives what was.
 
     Raises:
-        ConfigError: As `pending`; or the store refuses a statement.
+        ConfigError: As `pending`; or the store refuses a statement, or is embedded and has no cluster.
         StoreUnavailable: The store did not answer, or another process holds the lock for too long.
     """
+    if embedded and cluster is not None:
+        raise ConfigError("an embedded store is on one machine: --cluster is for servers")
     if not pending(connection):
         return []
     if embedded:
-        return _apply(connection)
+        return _apply(connection, None)
     with _locked(connection):
-        return _apply(connection)
+        return _apply(connection, cluster)
 
 
-def _apply(connection: Connection) -> list[Migration]:
+def _apply(connection: Connection, cluster: str | None) -> list[Migration]:
     client = connection.client
-    todo = pending(connection)
+    todo = list(rendered(pending(connection), cluster))
     try:
         with answering():
-            client.command(
-                f"CREATE TABLE IF NOT EXISTS {_LEDGER} (number UInt32, name String, checksum String, "
-                "applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) "
-                "ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
-            )
+            for statement in _ledger_statements(str(client.database), cluster):
+                client.command(statement)
             for migration in todo:
                 for statement in migration.statements:
                     client.command(statement)
@@ -141,10 +163,20 @@ def _apply(connection: Connection) -> list[Migration]:
                     [[migration.number, migration.name, migration.checksum]],
                     column_names=["number", "name", "checksum"],
                     column_type_names=["UInt32", "String", "String"],
+                    settings={"distributed_foreground_insert": 1} if cluster else None,
                 )
     except Refused as error:
         raise ConfigError(f"the store refuses the schema: {error.reason}") from error
     return todo
+
+
+def _ledger_statements(database: str, cluster: str | None) -> Iterator[str]:
+    """Give what makes the table of what was applied."""
+    if cluster is None:
+        yield _CREATE_LEDGER
+    else:
+        yield database_statement(database, cluster)
+        yield from ClusterRenderer(cluster).render(_CREATE_LEDGER)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import io
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -41,6 +42,24 @@ def drawn(lineage: Lineage, width: int, *, colour: bool = False) -> str:
 def test_a_story_is_drawn_as_it_was_reviewed(stories: dict[str, Lineage], name: str, width: int) -> None:
     expected = (DRAWINGS / f"{name}-{width}.txt").read_text(encoding="utf-8")
     assert drawn(stories[name], width) == expected
+
+
+@pytest.mark.parametrize("estimate_ms", [None, 400.0, -3000.0])
+@pytest.mark.parametrize("gateway_ms", [400, -400, 3_600_000])
+def test_an_attempt_is_drawn_within_its_edge_record_whatever_the_clocks_say(
+    stories: dict[str, Lineage], gateway_ms: int, estimate_ms: float | None
+) -> None:
+    whole = stories["retried"]
+    assert whole.edge is not None
+    attempts = tuple(
+        msgspec.structs.replace(one, started_us=one.started_us + gateway_ms * 1000) for one in whole.attempts
+    )
+    skewed = msgspec.structs.replace(whole, attempts=attempts, clock_offset_ms=estimate_ms)
+    began = re.findall(r"began after ([\d.]+) (ms|s)( \(clocks set right\))?", drawn(skewed, 200))
+    assert len(began) == len(attempts)
+    assert all(said for *_, said in began) or abs(gateway_ms) < 1000
+    for number, unit, _ in began:
+        assert 0 <= float(number) * (1000 if unit == "s" else 1) <= (whole.edge.timers.Ta or 0)
 
 
 def test_a_captured_retry_of_three_attempts_is_drawn_as_it_was_reviewed(corpus: list[Lineage]) -> None:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
-from pipeline.cli.harmless import defused, escaped_json, printable
 from pipeline.cli.output import Column, Output, console, table, write_json, write_rows
+from pipeline.harmless import defused, escaped_json, printable
 
 COLUMNS = [
     Column("id", lambda row: row["id"], 8, 8),

@@ -1,11 +1,13 @@
 """A ClickHouse-HTTP face over chDB, and a database of its own for each test."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,11 @@ from pipeline.store.connection import connect
 from pipeline.store.dsn import parse_dsn
 
 FACE = Path(__file__).parents[1] / "store" / "http_face.py"
+_spec = importlib.util.spec_from_file_location(
+    "embedded_store", Path(__file__).with_name("embedded_store.py")
+)
+_embedded_store = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_embedded_store)
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +32,13 @@ def face_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ) as process:
         yield f"127.0.0.1:{int(process.stdout.readline())}"
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Any]:
+    """Run embedded stores, one after another, in a process of their own."""
+    with _embedded_store.embedded_stores() as store:
+        yield store
 
 
 @pytest.fixture

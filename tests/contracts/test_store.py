@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.contracts import Batch, LookupKey, Store
+from pipeline.contracts import Batch, Fragment, LookupKey, Store
 from pipeline.formats.text import identity_hash
 from pipeline.join.resolve import resolve
 from pipeline.model import EdgeRecord, GatewayRecord, Lineage, Timers, Try
@@ -55,11 +55,13 @@ async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield MemoryStore()
         return
     if request.param == "chdb":
-        dsn = f"chdb://{tmp_path}/store"
-    else:
-        make: Callable[[], str] = request.getfixturevalue(f"{request.param}_dsn")
-        dsn = make()
-    async with open_sink(dsn) as sink:
+        embedded = request.getfixturevalue("embedded")
+        embedded.ask("open", f"chdb://{tmp_path}/store")
+        yield embedded
+        embedded.ask("close")
+        return
+    make: Callable[[], str] = request.getfixturevalue(f"{request.param}_dsn")
+    async with open_sink(make()) as sink:
         yield sink
 
 
@@ -216,6 +218,31 @@ async def test_thousands_are_found_at_once(store: Store) -> None:
     assert len(found) == 5000
 
 
+async def test_thousands_are_found_among_many_more_of_the_same_seconds(store: Store) -> None:
+    """Too few of what their buckets hold to read these whole."""
+    rows = [
+        lineage(edge(f"request-{number}", start_s=T0_S + number % 3, rec_id=number + 1))
+        for number in range(8000)
+    ]
+    await write(store, *rows)
+    found = await store.find_stored([by_id(row.request_id, bucket_s=row.bucket_s) for row in rows[::5]])
+    assert sorted(row.rec_id for row in found) == [row.rec_id for row in rows[::5]]
+
+
+async def test_thousands_are_found_by_what_the_gateway_calls_them(store: Store) -> None:
+    rows = [
+        lineage(
+            edge(f"request-{number}", start_s=T0_S + number % 3, gateway_request_id=f"kong-{number}"),
+            attempt(f"kong-{number}", f"request-{number}", start_s=T0_S + number % 3),
+        )
+        for number in range(3000)
+    ]
+    await write(store, *rows)
+    keys = [LookupKey(row.bucket_s, (), (f"kong-{number}",)) for number, row in enumerate(rows[:2000])]
+    found = await store.find_stored(keys)
+    assert sorted(row.rec_id for row in found) == sorted(row.rec_id for row in rows[:2000])
+
+
 async def test_a_batch_may_span_more_days_than_one_insert_of_a_server(store: Store) -> None:
     rows = [lineage(edge(f"request-{day}", start_s=T0_S - day * 86_400)) for day in range(250)]
     orphans = [
@@ -237,3 +264,51 @@ async def test_hostile_ids_are_values_and_nothing_else(store: Store) -> None:
 
 async def test_an_empty_batch_is_no_work(store: Store) -> None:
     assert not await store.write(Batch((), (), ()))
+
+
+async def test_an_id_on_very_many_rows_gives_a_bounded_number_of_them(store: Store) -> None:
+    many = [lineage(edge("constant", start_s=T0_S + n)) for n in range(300)]
+    alone = lineage(edge("request-1"), attempt("kong-1", "constant", "request-1"))
+    await write(store, *many)
+    await write(store, *many)
+    await write(store, alone)
+    key = LookupKey(T0_S - T0_S % HOUR_S, ("constant", "request-1"), ())
+    found = await store.find_stored([key], most_per_id=20)
+    assert 20 <= len(found) <= 21
+    assert alone in found
+    assert len({row.rec_id for row in found}) == len(found)
+
+
+async def test_what_is_kept_is_found_by_each_of_its_ids_and_by_its_name(store: Store) -> None:
+    edge_half = edge("request-1", gateway_request_id="kong-captured")
+    gateway_half = attempt("kong-1", "forwarded-1", "request-2")
+    nameless = edge("", rec_id=77)
+    halves = [edge_half, gateway_half, nameless]
+    await store.keep([Fragment(T0_S, half) for half in halves])
+    await store.keep([Fragment(T0_S, half) for half in halves])
+    for half, key in (
+        (edge_half, by_id("request-1")),
+        (edge_half, LookupKey(T0_S, (), ("kong-captured",))),
+        (gateway_half, by_id("forwarded-1")),
+        (gateway_half, LookupKey(T0_S, ("else",), ("kong-1",))),
+        (nameless, LookupKey(T0_S, (), (), (77,))),
+    ):
+        assert await store.find_kept([key]) == [half]
+    assert await store.find_kept([by_id("request-3"), LookupKey(T0_S, (), ())]) == []
+
+
+async def test_what_is_kept_is_no_row(store: Store) -> None:
+    await store.keep([Fragment(T0_S, edge("request-1"))])
+    assert await store.find_stored([by_id("request-1")]) == []
+
+
+async def test_of_what_is_kept_under_a_constant_a_bounded_number_is_given(store: Store) -> None:
+    await store.keep([Fragment(T0_S, edge("constant", rec_id=number)) for number in range(1, 200)])
+    found = await store.find_kept([by_id("constant")], most_per_id=20)
+    assert 20 <= len(found) <= 199
+
+
+async def test_what_no_row_holds_is_not_kept_and_its_neighbours_are(store: Store) -> None:
+    halves = [edge("request-1"), edge("request-2", path="\ud800"), edge("request-3")]
+    await store.keep([Fragment(T0_S, half) for half in halves])
+    assert len(await store.find_kept([by_id("request-1", "request-2", "request-3")])) == 2

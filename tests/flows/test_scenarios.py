@@ -126,6 +126,34 @@ def test_an_id_that_the_client_sent_beside_the_edges_is_not_taken(
     assert "spoofed_request_id" not in rows[victim].flags
 
 
+@pytest.mark.parametrize("has_recipe", [True, False])
+def test_a_client_that_sends_a_request_id_of_its_own_is_matched_right_and_counted_once(
+    river: River, edge_line: EdgeLine, kong_entry: KongEntry, has_recipe: bool
+) -> None:
+    """The recipe deletes the client's header and logs it as claimed; without it Kong gets both."""
+    own = "47c60cd1-c353-4d74-97a9-702ea38ece29"
+    river.flow(
+        (HAPROXY, edge_line(own, c_rid="evil") if has_recipe else edge_line(own), 0.1),
+        (KONG, _post(kong_entry(request_id=own if has_recipe else ["evil", own])), 0.2),
+    )
+    row = river.lineage()
+    assert (row.request_id, row.outcome, row.match) == (own, "complete", "matched")
+    assert row.flags.count("spoofed_request_id") == 1
+
+
+def test_bytes_that_are_no_text_in_a_header_hide_no_request(
+    river: River, edge_line: EdgeLine, kong_entry: KongEntry
+) -> None:
+    entries = [json.dumps(kong_entry(f"{n:032x}", f"edge-made-id-{n:04}")).encode() for n in range(100)]
+    entries[50] = entries[50].replace(b'"host":', b'"user-agent": "curl\xff", "host":')
+    river.flow(
+        *((HAPROXY, edge_line(f"edge-made-id-{n:04}", cp=str(n)), 0.1) for n in range(100)),
+        (KONG, b"[" + b",".join(entries) + b"]", 0.2),
+    )
+    assert {row.outcome for row in river.store.lineages} == {"complete"}
+    assert sum("not_utf8" in row.flags for row in river.store.lineages) == 1
+
+
 @pytest.mark.parametrize("header", ["", ["", ""], "x" * 8192, "a, b", ["one-id-of-a-client"] * 3])
 def test_a_forged_id_without_an_edge_record_stays_a_lineage_of_its_own(
     river: River, kong_entry: KongEntry, header: object

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import inspect
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -106,3 +110,23 @@ def parse_kong(kong: KongParser) -> Callable[[bytes], Any]:
         return kong.parse(body, offset=7, arrival_ns=0, peer="192.0.2.2")
 
     return parse
+
+
+@pytest.fixture(scope="session")
+def names_by_position() -> Callable[[ModuleType, str], list[str]]:
+    """Give what the comments behind the positional arguments of a module's only call of a struct say."""
+
+    def read(module: ModuleType, struct: str) -> list[str]:
+        source = inspect.getsource(module)
+        calls = [
+            node
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == struct
+        ]
+        assert len(calls) == 1
+        assert not calls[0].keywords
+        lines = source.splitlines()
+        said = [re.search(r"# (\w+)$", lines[(argument.end_lineno or 0) - 1]) for argument in calls[0].args]
+        return [found[1] if found else "" for found in said]
+
+    return read

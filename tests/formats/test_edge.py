@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pipeline.errors import MalformedLine
+from pipeline.formats import edge
 from pipeline.formats import flags as flag
 from pipeline.formats.edge import EdgeBuilder
 from pipeline.formats.envelope import Envelope
@@ -112,3 +115,9 @@ def test_identity_is_of_what_was_logged_and_not_of_the_envelope() -> None:
     assert bare.rec_id == wrapped.rec_id
     assert (wrapped.node, wrapped.pid) == ("h", 7)
     assert build({**values, "cp": "2"}).rec_id != bare.rec_id
+
+
+def test_arguments_stand_in_the_order_of_the_fields(
+    names_by_position: Callable[[ModuleType, str], list[str]],
+) -> None:
+    assert names_by_position(edge, "EdgeRecord") == list(EdgeRecord.__struct_fields__)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.redact import Policy, Redactor
-from pipeline.model import EdgeEvent
+from pipeline.model import EdgeEvent, EdgeRecord
 
 Parse = Callable[..., Any]
 Load = Callable[[str], list[Any]]
@@ -78,3 +78,26 @@ def test_an_address_is_hidden_in_the_text_as_well() -> None:
     assert "198.51.100.7" not in f"{event}"
     assert event.client_ip
     assert event.client_ip in event.text
+
+
+def test_a_session_names_node_process_and_counter_as_a_request_of_its_frontend_does(
+    redactor: Redactor,
+) -> None:
+    """HAProxy counts all lines of a frontend with one counter: under another name one would be missed."""
+    lead, names = "192.0.2.7:4711 [24/Nov/2026:10:00:00.000] public~ be/s1", "%H %pid %lc"
+    request = parse_as(f"%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc {names}", redactor)(
+        f"{lead} 0/0/0/1/1 200 85 ---- edge-1 77 12"
+    )
+    session = parse_as(f"%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts {names}", redactor)(
+        f"{lead} 1/0/2001 0 cD edge-1 77 13"
+    )
+    assert isinstance(request, EdgeRecord)
+    assert isinstance(session, EdgeEvent)
+    assert (request.node, request.pid, request.frontend, request.log_counter) == ("edge-1", 77, "public", 12)
+    assert (session.node, session.pid, session.proxy, session.log_counter) == ("edge-1", 77, "public", 13)
+
+
+def parse_as(log_format: str, redactor: Redactor) -> Callable[[str], EdgeEvent | EdgeRecord]:
+    """Give what reads a line of a format."""
+    parser = HaproxyParser(redactor=redactor, log_format=log_format, time_zone="UTC")
+    return lambda line: parser.parse(line.encode(), offset=0, arrival_ns=0, peer="127.0.0.1")

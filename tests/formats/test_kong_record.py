@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pipeline.formats import flags as flag
+from pipeline.formats import kong_record
 from pipeline.formats.kong import KongParser
 from pipeline.formats.redact import Policy, Redactor
 from pipeline.model import GatewayRecord
@@ -76,6 +78,8 @@ def test_the_time_in_kong_means_the_same_in_every_version(parse_kong: Parse) -> 
         ({"w3c": "4bf92f3577b34da6a3ce929d0e0e4736"}, "4bf92f3577b34da6a3ce929d0e0e4736"),
         ({"b3": "a3ce929d0e0e4736"}, "0000000000000000a3ce929d0e0e4736"),
         ({"w3c": "0" * 32, "b3": "A3"}, None),
+        ({"datadog": "123", "gcp": "4bf92f3577b34da6a3ce929d0e0e4736"}, "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ({"aws": "4bf92f3577b34da6a3ce929d0e0e4736"}, "4bf92f3577b34da6a3ce929d0e0e4736"),
         ({"datadog": "123"}, None),
     ],
 )
@@ -145,3 +149,66 @@ def test_users_and_addresses_go_by_pseudonyms_where_that_is_wanted() -> None:
     assert record.consumer_name.startswith("person-")
     assert record.client_ip
     assert record.client_ip.startswith("fd68:6f70:")
+
+
+def test_arguments_stand_in_the_order_of_the_fields(
+    names_by_position: Callable[[ModuleType, str], list[str]],
+) -> None:
+    fields = list(GatewayRecord.__struct_fields__)
+    said = names_by_position(kong_record, "GatewayRecord")
+    assert said == fields[: len(said)]
+    assert fields[len(said) :] == ["headers"]  # put in afterwards, where some are kept
+
+
+@pytest.mark.parametrize(
+    ("uri", "upstream", "shown"),
+    [
+        ("/a/b", "/a/b", "/a/b"),
+        ("/a;key=1/b", "/a;key=1/b", None),
+        ("/a//u:p@h/b", "/a//u:p@h/b", "/a//h/b"),
+        ("/a?x=1", "/a", "/a"),
+        ("/a", "/up/a?token=abc", None),
+    ],
+)
+def test_an_upstream_target_is_redacted_as_a_target_of_its_own(
+    uri: str, upstream: str, shown: str | None, parse_kong: Parse, redactor: Redactor
+) -> None:
+    request = {"id": "a" * 32, "method": "GET", "uri": uri}
+    record = parse_kong(minimal(request=request, upstream_uri=upstream))
+    assert record.upstream_uri == redactor.uri(upstream)
+    if shown is None:
+        assert record.upstream_uri != upstream
+    else:
+        assert record.upstream_uri == shown
+
+
+@pytest.mark.parametrize("sent", ["r", "same", ["same", "other"], None])
+def test_a_correlation_id_is_itself_whether_it_is_a_header_too_or_not(sent: Any, parse_kong: Parse) -> None:
+    headers = {} if sent is None else {"x-request-id": sent}
+    request = {"id": "a" * 32, "method": "GET", "uri": "/", "headers": headers}
+    record = parse_kong(minimal(request=request, correlation_id="same"))
+    assert record.correlation_id == "same"
+    assert record.request_ids == (
+        ("same",) if sent is None else tuple([sent] if isinstance(sent, str) else sent)
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "consumer", "credential", "anonymous"),
+    [
+        (None, None, None, False),
+        (None, {"id": "c"}, None, True),
+        (None, {"id": "c"}, {"id": "k"}, False),
+        ("true", {"id": "c"}, {"id": "k"}, True),
+        (["true", "false"], None, None, True),
+        ("false", {"id": "c"}, None, True),
+        ("false", None, None, False),
+    ],
+)
+def test_who_is_anonymous(
+    header: Any, consumer: Any, credential: Any, anonymous: bool, parse_kong: Parse
+) -> None:
+    headers = {} if header is None else {"x-anonymous-consumer": header}
+    request = {"id": "a" * 32, "method": "GET", "uri": "/", "headers": headers}
+    record = parse_kong(minimal(request=request, consumer=consumer, authenticated_entity=credential))
+    assert record.anonymous is anonymous

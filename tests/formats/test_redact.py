@@ -152,3 +152,4 @@ def test_memory_does_not_grow_for_clients_that_make_names_up() -> None:
         redactor.clean(f"agent {number}")
     assert len(redactor._names) <= 4096
     assert len(redactor._clean) <= 4096
+    assert len(redactor._queries) <= 4096

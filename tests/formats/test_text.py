@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.formats.text import LARGEST, decode, has_control, identity_hash, whole_number
+from pipeline.formats.text import LARGEST, NUMBERS, decode, has_control, identity_hash, whole_number
 
 
 @given(st.binary())
@@ -45,3 +45,14 @@ def test_hashes_are_of_64_bits_never_0_and_equal_for_equal_parts(one: list[str],
 def test_hashes_stay_what_they_were() -> None:
     """They name rows in stores: another value would write every redelivered request a second time."""
     assert identity_hash("a", "b") == 17_891_760_522_800_452_624
+
+
+@given(st.one_of(st.none(), st.text(), st.integers().map(str), st.integers(0, 9999).map(lambda n: f"+{n}")))
+def test_looking_a_number_up_is_reading_it(text: str | None) -> None:
+    known = len(NUMBERS)
+    assert NUMBERS[text] == whole_number(text)
+    assert len(NUMBERS) == known
+
+
+def test_surrogates_of_a_line_read_leniently_have_a_hash_too() -> None:
+    assert identity_hash("a\udcff") == identity_hash("a?")

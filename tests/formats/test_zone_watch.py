@@ -44,3 +44,14 @@ def test_warnings_do_not_grow_without_end() -> None:
     for quarters in range(1, 57):
         watch.look(START, 0, START + quarters * HOUR_US // 4)
     assert len(watch.warnings) == 16
+
+
+def test_each_warning_is_told_once_when_it_is_new() -> None:
+    watch = ZoneWatch("UTC")
+    told: list[str] = []
+    watch.tell = told.append
+    for _ in range(3):
+        for quarters in range(1, 57):
+            watch.look(START, 0, START + quarters * HOUR_US // 4)
+    assert told == list(watch.warnings)
+    assert len(told) == 16

@@ -25,7 +25,7 @@ _REDACTOR = Redactor(b"k" * 32)
 _HAPROXY = HaproxyParser(
     redactor=_REDACTOR, log_format='%{+Q}o %ci "%[capture.req.hdr(0)]" %CC %hr %hrl %ST %tr'
 )
-_KONG = KongParser(redactor=_REDACTOR)
+_KONG = KongParser(redactor=_REDACTOR, headers=["request.x-a", "request.cookie", "response.via"])
 
 
 def haproxy(body: bytes) -> None:

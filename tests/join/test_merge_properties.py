@@ -1,7 +1,7 @@
 """However records come, the store ends with the same lineages and every record is in exactly one place.
 
 Real joiner, settling and write stage on a bus and a store in memory; records are shuffled, copied, cut into
-batches, hours late, and the process is killed before a write or between write and commit.
+batches, hours late, shown while they wait, and the process is killed before a write or between write and commit.
 """
 
 from __future__ import annotations
@@ -138,6 +138,12 @@ class _Run:
     async def write(self, now_ns: int) -> None:
         await self.stage.write(Draft(0, groups=self.joiner.due(now_ns)))
 
+    async def show(self, now_ns: int) -> None:
+        """Write what waits as pending, beside what is due."""
+        draft = Draft(0, groups=self.joiner.due(now_ns))
+        draft.shown = self.joiner.unfinished(now_ns, 1000)
+        await self.stage.write(draft)
+
     async def restart(self) -> None:
         """Begin again at the committed offset, as a new process would."""
         self.start()
@@ -165,10 +171,25 @@ async def _live(data: st.DataObject, requests: list[_Request], limits: JoinLimit
         now_ns += data.draw(st.sampled_from([0, 10**9, 20 * 10**9, 3600 * 10**9]))
         await run.take(record, now_ns)
         match data.draw(
-            st.sampled_from(["go on", "go on", "write", "kill before write", "kill after write"])
+            st.sampled_from(
+                [
+                    "go on",
+                    "go on",
+                    "write",
+                    "show",
+                    "show and be killed",
+                    "kill before write",
+                    "kill after write",
+                ]
+            )
         ):
             case "write":
                 await run.write(now_ns)
+            case "show":
+                await run.show(now_ns)
+            case "show and be killed":
+                await run.show(now_ns)
+                await run.restart()
             case "kill before write":
                 run.joiner.due(now_ns)
                 await run.restart()
@@ -184,7 +205,8 @@ async def _live(data: st.DataObject, requests: list[_Request], limits: JoinLimit
 
 
 def _check_account(run: _Run, requests: list[_Request]) -> None:
-    outcomes, pending = run.bus.account()
+    account = run.bus.account()
+    outcomes, pending = account.outcomes, account.pending
     assert not any(pending.values())
     assert sum(outcomes.values()) == len(run.log)
     by_kind = Counter[OutcomeKind]()
@@ -207,7 +229,7 @@ _SETTINGS = settings(
 def test_any_order_any_copies_any_kills_give_the_same_lineages(
     data: st.DataObject, requests: list[_Request]
 ) -> None:
-    run = asyncio.run(_live(data, requests, JoinLimits(WINDOW_S * 10**9, 1000, 64)))
+    run = asyncio.run(_live(data, requests, JoinLimits(WINDOW_S * 10**9, 1000, 64, 10**9)))
     expected = [row for request in requests for row in resolve(request.edges, request.attempts)]
     found = {_bare(row).rec_id: _bare(row) for row in run.store.lineages}
     assert found == {row.rec_id: _bare(row) for row in expected}
@@ -220,7 +242,7 @@ def test_any_order_any_copies_any_kills_give_the_same_lineages(
 def test_a_full_memory_loses_nothing_and_doubles_nothing(
     data: st.DataObject, requests: list[_Request]
 ) -> None:
-    run = asyncio.run(_live(data, requests, JoinLimits(WINDOW_S * 10**9, 1, 64)))
+    run = asyncio.run(_live(data, requests, JoinLimits(WINDOW_S * 10**9, 1, 64, 10**9)))
     rows = run.store.lineages
     assert sorted(row.edge.rec_id for row in rows if row.edge) == sorted(
         edge.rec_id for request in requests for edge in request.edges

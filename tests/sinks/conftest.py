@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -22,6 +23,11 @@ _spec = importlib.util.spec_from_file_location(
 )
 _writer = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_writer)
+_proxy_spec = importlib.util.spec_from_file_location(
+    "cutting_proxy", Path(__file__).with_name("cutting_proxy.py")
+)
+_proxy = importlib.util.module_from_spec(_proxy_spec)
+_proxy_spec.loader.exec_module(_proxy)
 
 
 @dataclass
@@ -57,3 +63,9 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 def lineage() -> Callable[..., Lineage]:
     """Make a complete lineage: `make(number, **edge fields)`."""
     return _writer.lineage
+
+
+@pytest.fixture
+def proxied() -> Callable[..., Any]:
+    """Run a proxy that cuts, before a host:port."""
+    return _proxy.cutting_proxy

@@ -13,7 +13,8 @@ import pytest
 from pipeline.contracts import Batch, LookupKey
 from pipeline.errors import ConfigError, StoreUnavailable
 from pipeline.model import Lineage
-from pipeline.sinks.clickhouse import ClickHouseSink, open_sink, partitioned
+from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
+from pipeline.sinks.partitions import partitioned
 from pipeline.sinks.refused import REASON
 from pipeline.store.connection import connect
 from pipeline.store.dsn import parse_dsn

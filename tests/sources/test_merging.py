@@ -45,6 +45,26 @@ def test_a_dense_log_goes_in_runs_of_256() -> None:
     assert [run.start_us for run in cut[:2]] == [BEGIN_US, BEGIN_US + 255 * 10]
 
 
+def test_of_a_dense_log_only_a_few_records_are_looked_at() -> None:
+    looked_at: list[bytes] = []
+
+    def counted(body: bytes) -> int | None:
+        looked_at.append(body)
+        return peek(body)
+
+    list(runs([log([BEGIN_US + number * 10 for number in range(2560)])], counted))
+    assert len(looked_at) < 2560 / 8 + 256  # the first run is cut where its beginning is found
+
+
+def test_a_second_that_begins_between_the_records_looked_at_is_found_by_the_last() -> None:
+    dense = [BEGIN_US + number * 10 for number in range(256)]
+    cut = runs_of(log(dense), log([*dense[:-3], *(BEGIN_US + 10_000_000 + number for number in range(3))]))
+    assert [(run.start_us, len(run.bodies)) for run in cut[-2:]] == [
+        (dense[-1], 253),
+        (BEGIN_US + 10_000_000, 3),
+    ]
+
+
 def test_a_sparse_log_goes_second_by_second() -> None:
     cut = runs_of(log([BEGIN_US + number * 400_000 for number in range(9)]))
     assert [len(run.bodies) for run in cut] == [3, 3, 3]

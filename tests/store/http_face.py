@@ -4,13 +4,18 @@ Run as `python http_face.py DIRECTORY`: prints its port, serves until its standa
 disguise: no accounts, no compression of answers. `POST /_fault?lose=N` makes it do the next N inserts and then
 hang up without an answer; `?refuse=N` answers the next N requests with "too many parts"; `?delay_ms=N` waits
 before each answer.
+
+With FACE_CERT and FACE_KEY in the environment it speaks TLS, with FACE_CA only to clients whose certificate that
+authority signed, with FACE_PASSWORD only to who gives it.
 """
 
 import asyncio
+import base64
 import email
 import os
 import re
 import socket
+import ssl
 import sys
 import threading
 from collections import Counter
@@ -58,6 +63,8 @@ class Face:
         return Response("Ok.\n")
 
     async def query(self, request: Request) -> Response:
+        if not _is_known(request):
+            return _error("Code: 516. DB::Exception: Authentication failed. (AUTHENTICATION_FAILED)")
         params = dict(request.query_params)
         body = await request.body()
         if request.headers.get("content-encoding") == "lz4":
@@ -124,6 +131,12 @@ class Hangup(Response):
         raise ConnectionAbortedError
 
 
+def _is_known(request: Request) -> bool:
+    wanted = os.environ.get("FACE_PASSWORD")
+    _, _, given = request.headers.get("authorization", "").partition(" ")
+    return wanted is None or base64.b64decode(given).decode().partition(":")[2] == wanted
+
+
 def _form(content_type: str, body: bytes) -> dict[str, str]:
     message = email.message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body, policy=HTTP)
     return {
@@ -138,6 +151,16 @@ def _error(text: str) -> Response:
     return Response(text, status_code=500, headers={"X-ClickHouse-Exception-Code": code})
 
 
+def _tls() -> dict[str, object]:
+    given = os.environ
+    if "FACE_CERT" not in given:
+        return {}
+    options: dict[str, object] = {"ssl_certfile": given["FACE_CERT"], "ssl_keyfile": given["FACE_KEY"]}
+    if "FACE_CA" in given:
+        options |= {"ssl_ca_certs": given["FACE_CA"], "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return options
+
+
 def main() -> None:
     face = Face(sys.argv[1])
     app = Starlette(
@@ -148,7 +171,7 @@ def main() -> None:
         ]
     )
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", **_tls()))
 
     def end_with_parent() -> None:
         sys.stdin.read()

@@ -40,7 +40,7 @@ def test_few_ids_ask_the_index_and_many_are_a_set() -> None:
 
 
 def test_a_key_without_ids_finds_nothing() -> None:
-    assert condition([key(1)]) == ("0", {})
+    assert condition([key(1)])[:2] == ("0", {})
 
 
 def test_statements_are_bounded_in_keys_and_in_ranges() -> None:

@@ -99,6 +99,9 @@ def _values(name: str, kind: object) -> st.SearchStrategy[object]:
         float: reals,
         bool: st.booleans(),
         tuple[str, ...]: st.lists(texts, max_size=3).map(tuple),
+        tuple[tuple[str, str], ...]: st.dictionaries(texts, texts, max_size=3).map(
+            lambda pairs: tuple(pairs.items())
+        ),
         Timers: st.builds(Timers, *[st.none() | st.integers(0, 2**31)] * 8),
         tuple[Try, ...]: st.lists(structs(Try), max_size=3).map(tuple) if name == "tries" else st.nothing(),
     }

@@ -115,5 +115,5 @@ def test_a_lock_left_by_a_killed_process_does_not_hold_forever(
 def test_statements_are_told_apart_without_their_comments() -> None:
     for migration in schema.migrations():
         for statement in migration.statements:
-            assert re.match(r"CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW) \w+", statement)
+            assert re.match(r"(CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW)|ALTER TABLE) \w+", statement)
             assert ";" not in statement.rstrip(";")

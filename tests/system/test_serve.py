@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,29 +58,6 @@ def test_the_corpus_through_real_sockets_is_readable_beside_the_running_process(
     assert listeners["syslog_udp"]["buffer_granted"] > 0
     assert listeners["http_log"]["records"] == 1544
     assert process.stop() == 0
-
-
-def test_kills_in_the_middle_lose_no_acknowledged_post_and_double_none(
-    serve: Serve, command: Command, haproxy_lines: list[bytes], kong_bodies: list[bytes]
-) -> None:
-    """Each life takes a part; lines are taken to be journalled once the account has them."""
-    process, sent = serve(), 0
-    for life, first in enumerate(range(0, 1500, 300), 1):
-        lines, bodies = haproxy_lines[first : first + 300], kong_bodies[first : first + 300]
-        process.send(*lines)
-        assert process.post(b"[" + b",".join(bodies) + b"]") == 200
-        sent += 300
-        process.wait_for(lambda status: status["sources"]["haproxy"]["received"] >= sent)  # noqa: B023 -- asked at once
-        time.sleep(0.03 * life)  # the moment of the kill, wherever it finds the process
-        process.kill()
-        process = serve(process.data_dir)
-    assert process.post(b"[" + b",".join(kong_bodies[1500:]) + b"]") == 200
-    status = process.wait_for(lambda status: _settled(status, 1500, 1544))
-    assert status["sources"]["haproxy"]["stored"] == 1500
-    assert status["sources"]["kong"]["stored"] == 1544
-    lineages = _lineages(command, process.data_dir)
-    assert len(lineages) == len({one["request_id"] for one in lineages}) == 1500
-    assert sum(len(one["attempts"]) for one in lineages) == 1544
 
 
 def test_lines_sent_while_nothing_listened_show_as_lost_edge_logs(
@@ -142,3 +118,33 @@ def test_a_second_process_on_the_directory_is_refused_and_told_who_holds_it(
     )
     assert replay.returncode == 2
     assert str(process.process.pid) in replay.stderr
+
+
+def test_what_waits_is_shown_as_pending_and_a_kill_makes_nothing_of_it_twice(
+    serve: Serve, haproxy_lines: list[bytes], kong_bodies: list[bytes]
+) -> None:
+    settings = {"join": {"window_s": 600, "show_pending_after_s": 1}}
+    process = serve(**settings)
+    process.send(*haproxy_lines[:50])
+    process.wait_for(lambda _: _by_outcome(process) == {"edge_only pending 0": 50})
+    process.kill()
+    process = serve(process.data_dir, **settings)
+    assert process.post(b"[" + b",".join(kong_bodies[:60]) + b"]") == 200
+    status = process.wait_for(lambda status: status["sources"]["haproxy"]["stored"] == 50)
+    assert status["sources"]["haproxy"]["duplicate"] == 0
+    assert status["sources"]["haproxy"]["lateness_s"]["samples"] > 0
+    process.wait_for(lambda _: _by_outcome(process).get("complete  1") == 50)
+    assert not [name for name in _by_outcome(process) if name.startswith("edge_only")]
+
+
+def _by_outcome(process: Any) -> dict[str, int]:
+    query = (
+        "SELECT concat(outcome, ' ', missing, ' ', toString(toUInt8(final))), count() FROM lineage GROUP BY 1"
+    )
+    answer = httpx.get(
+        process.addresses["read_url"],
+        params={"query": f"{query} FORMAT JSONCompact"},
+        trust_env=False,
+        timeout=60,
+    )
+    return {name: int(count) for name, count in json.loads(answer.text)["data"]}

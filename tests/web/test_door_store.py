@@ -18,7 +18,32 @@ from pipeline.store.search import search
 if TYPE_CHECKING:
     from conftest import Door, OpenDoor
 
-VIEWS = ("lineage", "attempts", "tries", "edge_events", "dead_letters")
+VIEWS = (
+    *("lineage", "attempts", "tries", "edge_events", "dead_letters"),
+    *("otel_traces", "otel_traces_trace_id_ts"),
+)
+GRAFANA_TRACE = """
+WITH '{id}' AS trace_id,
+    (SELECT min(Start) FROM "hoptrail"."otel_traces_trace_id_ts" WHERE TraceId = trace_id) AS trace_start,
+    (SELECT max(End) + 1 FROM "hoptrail"."otel_traces_trace_id_ts" WHERE TraceId = trace_id) AS trace_end
+SELECT "TraceId" AS traceID, "SpanId" AS spanID, "ParentSpanId" AS parentSpanID,
+    "ServiceName" AS serviceName, "SpanName" AS operationName, multiply(toUnixTimestamp64Nano("Timestamp"), 0.000001) AS startTime,
+    multiply("Duration", 0.000001) AS duration,
+    arrayMap(key -> map('key', key, 'value', "SpanAttributes"[key]), mapKeys("SpanAttributes")) AS tags,
+    arrayMap(key -> map('key', key, 'value', "ResourceAttributes"[key]), mapKeys("ResourceAttributes")) AS serviceTags,
+    if("StatusCode" IN ('Error', 'STATUS_CODE_ERROR'), 2, 0) AS statusCode,
+    arrayMap((name, timestamp, attributes) -> tuple(name, toString(toUnixTimestamp64Milli(timestamp)),
+        arrayMap(key -> map('key', key, 'value', attributes[key]), mapKeys(attributes))),
+        "Events.Name", "Events.Timestamp", "Events.Attributes") AS logs,
+    arrayMap((traceID, spanID, attributes) -> tuple(traceID, spanID,
+        arrayMap(key -> map('key', key, 'value', attributes[key]), mapKeys(attributes))),
+        "Links.TraceId", "Links.SpanId", "Links.Attributes") AS references,
+    "SpanKind" AS kind, "StatusMessage" AS statusMessage, "TraceState" AS traceState
+FROM "hoptrail"."otel_traces"
+WHERE traceID = trace_id AND "Timestamp" >= trace_start AND "Timestamp" <= trace_end
+LIMIT 1000
+"""
+"""What Grafana's ClickHouse data source asks for one trace of the OpenTelemetry layout."""
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +105,17 @@ def test_what_the_store_keeps_cannot_be_changed_through_the_door(stored: Door) -
     for sql in ("TRUNCATE TABLE lineage_versions", "INSERT INTO lineage_versions (request_id) SELECT 'x'"):
         assert stored.ask(sql).status_code == 403
     assert stored.text("SELECT count() FROM lineage") == "1500\n"
+
+
+def test_grafanas_trace_view_finds_a_trace(client: Client) -> None:
+    ((trace_id, spans),) = client.query(
+        "SELECT TraceId, count() AS spans FROM otel_traces GROUP BY TraceId ORDER BY spans DESC LIMIT 1"
+    ).result_rows
+    found = client.query(GRAFANA_TRACE.replace("{id}", trace_id))
+    assert len(found.result_rows) == spans > 3
+    rows = [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
+    assert {row["traceID"] for row in rows} == {trace_id}
+    assert {row["kind"] for row in rows} == {"Server", "Client"}
+    assert {"key": "service.name", "value": "haproxy"} in next(
+        row["serviceTags"] for row in rows if row["serviceName"] == "haproxy"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.errors import ConfigError
@@ -39,22 +39,21 @@ class Format:
     """`json` for `%{+json}o`."""
     captures: Captures
     lines: _Lines
+    keys: tuple[str, ...] = field(init=False)
+    """What its lines give, by name: aliases, words of `items.WORDS`, `%[…]` for what is not known."""
+    is_session: bool = field(init=False)
+    """Whether it is of TCP sessions: no item that only HTTP has. Asked for each line."""
+
+    def __post_init__(self) -> None:
+        pieces = [piece for leaf in self.leaves for piece in leaf.pieces] if self.leaves else self.pieces
+        keys = tuple(dict.fromkeys(piece.key for piece in pieces if piece.key))
+        object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "is_session", _REQUEST.isdisjoint(keys))
 
     @property
     def is_json(self) -> bool:
         """Whether its lines are JSON objects."""
         return bool(self.leaves)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """What its lines give, by name: aliases, words of `items.WORDS`, `%[…]` for what is not known."""
-        pieces = [piece for leaf in self.leaves for piece in leaf.pieces] if self.leaves else self.pieces
-        return tuple(dict.fromkeys(piece.key for piece in pieces if piece.key))
-
-    @property
-    def is_session(self) -> bool:
-        """Whether it is of TCP sessions: no item that only HTTP has."""
-        return _REQUEST.isdisjoint(self.keys)
 
     def read(self, message: str, flags: set[str] | None = None) -> Values | None:
         """Give the values by key, as logged (`-` where there was none); None where a line is of another format.

@@ -13,6 +13,7 @@ _ITEM = re.compile(
 )
 _FLAGS = {"Q", "X", "E", "M", "bin", "json", "cbor"}
 _ENCODINGS = {"json", "cbor"}
+_TYPES = {"str", "sint", "bool"}
 
 
 class Item(NamedTuple):
@@ -96,6 +97,8 @@ def _read_item(text: str, start: int, defaults: frozenset[str]) -> tuple[Item, i
     found = _ITEM.match(text, start)
     if found is None:  # cannot be: the pattern begins with % and all else is optional
         raise ConfigError("log_format: not an item")
+    if found["cast"] and found["cast"] not in _TYPES:
+        raise ConfigError(f"log_format: HAProxy has no type {found['cast']!r}: str, sint and bool are all")
     flags = _with_flags(defaults, found["flags"] or "")
     end = found.end()
     if found["alias"]:

@@ -46,7 +46,7 @@ def test_a_line_is_encoded_where_all_of_it_is(text: str, encoding: str) -> None:
     assert read_nodes(text).encoding == encoding
 
 
-@pytest.mark.parametrize("text", ["%", "% x", "%[src", "%(a", "%{+Q", "%1", "%(a)"])
+@pytest.mark.parametrize("text", ["%", "% x", "%[src", "%(a", "%{+Q", "%1", "%(a)", "%(a:int)ci"])
 def test_what_haproxy_would_refuse_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="log_format"):
         read_nodes(text)

@@ -1,0 +1,88 @@
+"""Halves whose keys lie in different partitions find each other all the same."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+from pipeline.bus.kafka.keys import gateway_key, key_of, partition_of
+
+PARTITIONS = 4
+
+
+def edge_line(request_id: str, gateway_id: str) -> bytes:
+    now_us = time.time_ns() // 1000
+    fields = {
+        "v": "hap-req/1", "node": "edge-1", "pid": 7, "id": request_id, "kong_rid": gateway_id, "acc_us": now_us,
+        "end_us": now_us + 9000, "ci": "192.0.2.1", "cp": 5000, "fe": "fe", "be": "kong", "srv": "kong1",
+        "Th": 0, "Ti": 0, "TR": 0, "Tw": 0, "Tc": 1, "Tr": 8, "Td": 0, "Ta": 9, "st": 200, "ts": "----", "rc": "0",
+        "m": "GET", "path": "/", "U": 100, "B": 200, "rt": 1,
+    }  # fmt: skip
+    return (
+        b"<134>1 2026-01-01T00:00:00Z edge-1 haproxy 7 - - "
+        + json.dumps(fields, separators=(",", ":")).encode()
+    )
+
+
+def entry(request_ids: object, gateway_id: str) -> bytes:
+    request = {"id": gateway_id, "method": "GET", "uri": "/", "headers": {}}
+    if request_ids is not None:
+        request["headers"] = {"x-request-id": request_ids}
+    return json.dumps(
+        {
+            "request": request,
+            "response": {"status": 200},
+            "started_at": time.time_ns() // 10**6,
+            "latencies": {"kong": 1, "proxy": 7, "request": 8},
+            "upstream_status": "200",
+            "client_ip": "192.0.2.1",
+        }  # fmt: skip
+    ).encode()
+
+
+def apart(wanted: bytes) -> str:
+    """Make a request id of another partition than a key's."""
+    while True:
+        other = str(uuid.uuid4())
+        if partition_of(key_of((other,), None), PARTITIONS) != partition_of(wanted, PARTITIONS):
+            return other
+
+
+def check(world: Any, entries: int) -> None:
+    """One lineage, complete, and the account counts what entered and no copy."""
+    rows = world.wait(lambda rows: rows["haproxy"]["stored"] >= 1 and rows["kong"]["stored"] >= entries)
+    deadline = time.monotonic() + 60
+    while True:
+        found = world.lineages()
+        if {one["outcome"] for one in found} == {"complete"}:
+            break
+        assert time.monotonic() < deadline, (found, world.logs())
+        time.sleep(0.2)  # between two questions, not instead of one
+    assert len(found) == 1
+    assert len(found[0]["attempts"]) == entries
+    rows = world.wait(lambda rows: True)
+    assert rows["haproxy"]["received"] == rows["haproxy"]["stored"] == 1
+    assert rows["kong"]["received"] == rows["kong"]["stored"] == entries
+
+
+def test_an_entry_whose_edge_id_is_not_the_last_gets_a_second_chance_under_the_others(world: Any) -> None:
+    world.start("join", ready=False)
+    ingest = world.start("ingest")
+    edge_id = str(uuid.uuid4())
+    last = apart(key_of((edge_id,), None))
+    ingest.send(edge_line(edge_id, "-"))
+    assert ingest.post(entry([edge_id, last], uuid.uuid4().hex)) == 200
+    check(world, 1)
+
+
+def test_an_edge_record_whose_id_did_not_reach_kong_is_found_by_the_gateway_id_it_captured(
+    world: Any,
+) -> None:
+    world.start("join", ready=False)
+    ingest = world.start("ingest")
+    gateway_id = uuid.uuid4().hex
+    ingest.send(edge_line(apart(gateway_key(gateway_id)), gateway_id))
+    assert ingest.post(entry(None, gateway_id)) == 200
+    check(world, 1)

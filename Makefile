@@ -6,7 +6,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test soak bench format clean
+.PHONY: help setup demo check test soak bench bench-store format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,14 +31,19 @@ check: setup ## format, lint, types, import laws
 
 test: setup ## every test but the soak; installs HAProxy where it is missing and may be
 	@.ci/need 'PATH=$$PATH:/usr/sbin haproxy -v' haproxy
+	@.ci/need 'java -version && mvn -v' maven || echo 'without a JVM and Maven the Kafka tests run on Tansu'
 	$(BIN)/pytest -m 'not soak' $(ARGS)
 
 soak: setup ## what is too long for `make test`
 	@.ci/need 'PATH=$$PATH:/usr/sbin haproxy -v' haproxy
+	@.ci/need 'java -version && mvn -v' maven || echo 'without a JVM and Maven the Kafka tests run on Tansu'
 	$(BIN)/pytest -m soak --timeout 3600 $(ARGS)
 
 bench: setup ## print what README and ARCHITECTURE claim about speed and memory
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+bench-store: setup ## questions to a store of ten million lineages while it is written to (ROWS=…)
+	ROWS=$${ROWS:-10000000} $(BIN)/python benchmarks/bench_store.py
 
 format: setup ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -71,10 +71,10 @@ def main() -> None:
         cluster = jvm.start_cluster(directory, jvm.fetch(directory))
         try:
             config = configured(directory, cluster.servers)
-            idle = join(directory, config, 1, ())[1]
+            idle = join(directory, config, 1, feed=False)[1]
             first = 0.0
             for processes in (1, 2, 4):
-                wall, cpus, fed = join(directory, config, processes, records(directory))
+                wall, cpus, fed = join(directory, config, processes)
                 first = first or wall
                 each = [used - idle[0] for used in cpus]
                 print(
@@ -160,7 +160,7 @@ async def ingest(config: Config, deliveries: Sequence[Delivery]) -> float:
 
 
 def join(
-    directory: Path, config: Config, processes: int, deliveries: Sequence[Delivery]
+    directory: Path, config: Config, processes: int, *, feed: bool = True
 ) -> tuple[float, list[float], float]:
     """Let so many processes join what is put on topics of their own meanwhile.
 
@@ -180,10 +180,14 @@ def join(
         log = (directory / f"{name}.log").open("ab")
         words = [sys.executable, "-m", "pipeline", "join", "--config", str(file)]
         started.append((config.data_dir, subprocess.Popen(words, stdout=log, stderr=log, env=ENVIRONMENT)))
-    while sum(_partitions(data_dir) for data_dir, _ in started) != PARTITIONS:
+    while any(_partitions(data_dir) != PARTITIONS // processes for data_dir, _ in started):
         time.sleep(0.2)
+    time.sleep(
+        6
+    )  # requests that began before partitions were given out are looked up; that is not the steady state
+    deliveries = records(directory) if feed else []
     began, fed = time.monotonic(), 0.0
-    if deliveries:
+    if feed:
         fed = asyncio.run(ingest(config, deliveries))
         while _stored(config) < 2 * REQUESTS:
             time.sleep(0.1)

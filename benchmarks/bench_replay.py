@@ -119,8 +119,8 @@ async def _parts(files: Path, store: Path) -> dict[str, float]:
             await timed("join", partial(_add, joiner, records, arrival_ns))
         groups += await timed("join", partial(joiner.due, arrival_ns))
     async with open_sink(config.store_dsn) as sink:
-        for at in range(0, REQUESTS, 50_000):
-            some = groups[at : at + 50_000]
+        for at in range(0, REQUESTS, 30_000):
+            some = groups[at : at + 30_000]
             rows = await timed("settle", partial(_settled, some))
             await timed("encode", partial(encode_lineages, rows))
             await timed("encode and store", partial(sink.write, Batch(rows, (), ())))

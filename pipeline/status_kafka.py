@@ -88,11 +88,10 @@ class ObservedJoin:
 
     def accounts(self) -> Mapping[str, Account]:
         """Give the account of each partition that is ours now, by the partition's name."""
-        found: dict[str, Account] = {}
+        found = dict(self.group.last_accounts)
         for unit in self._units():
-            for name, account in unit.bus.accounts().items():
-                found[f"{self.group.name}/{name}"] = account
-        return found
+            found |= unit.bus.accounts()
+        return {f"{self.group.name}/{name}": account for name, account in found.items()}
 
     def account(self) -> Account:
         """Give the sum over the partitions that are ours now, since their topics began."""

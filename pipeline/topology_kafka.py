@@ -25,7 +25,7 @@ from pipeline.bus.kafka.reading import make_consumer
 from pipeline.bus.sealed import SealedInlet
 from pipeline.clock import Clock, SystemClock
 from pipeline.config import Config
-from pipeline.contracts import Batch, Inlet, Store
+from pipeline.contracts import Account, Batch, Inlet, Store
 from pipeline.data_dir import announced, make_private
 from pipeline.engine import Engine, EngineThread
 from pipeline.engine.ledger import LedgerKeeper
@@ -161,18 +161,23 @@ async def joining(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
             drain_s=config.drain_s,
             on_failure=on_failure,
         )
-        await enter(thread)
-        group = thread.engine
-        if group is None:
-            raise ConfigError(f"the join did not start: {thread.failure}")
-        observed = ObservedJoin(group, clock, config.join.window_s)
+
+        def accounts() -> Mapping[str, Account]:
+            group = thread.engine
+            return {} if group is None else ObservedJoin(group, clock, config.join.window_s).accounts()
+
+        # Entered before the thread, so that its last look sees the last commits.
         ledger = LedgerKeeper(
-            accounts=observed.accounts,
+            accounts=accounts,
             write=lambda rows: store.write(Batch((), (), (), rows)),
             clock=clock,
             process=f"process-{secrets.token_hex(4)}",
         )
         await enter(ledger)
+        group = (await enter(thread)).engine
+        if group is None:
+            raise ConfigError(f"the join did not start: {thread.failure}")
+        observed = ObservedJoin(group, clock, config.join.window_s)
 
         async def status() -> dict[str, Any]:
             document = {"version": __version__, **observed.document(), "store": await store.describe()}

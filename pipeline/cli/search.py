@@ -86,7 +86,7 @@ def search(
         min_duration_ms=min_duration_ms,
     )
     with reading(Asked(store, url, data_dir, config_file)) as reader:
-        lineages = search_store(reader.client, wanted)
+        lineages = search_store(reader.client, wanted, limit + 1)
         shown = _write(map(lineage_document, islice(lineages, limit)), output)
         has_more = shown == limit and next(lineages, None) is not None
     if not shown:

@@ -6,7 +6,17 @@ in between, or the protobuf classes, cost several times as much. Nothing here se
 
 from pipeline.spans.frames import Frame, Framer
 from pipeline.spans.lineage import Built, Spans
-from pipeline.spans.sampling import DROPPED, SamplingRules, decide
+from pipeline.spans.sampling import DROPPED, REASONS, SamplingRules, decide
 from pipeline.spans.settings import SpanSettings
 
-__all__ = ["DROPPED", "Built", "Frame", "Framer", "SamplingRules", "SpanSettings", "Spans", "decide"]
+__all__ = [
+    "DROPPED",
+    "REASONS",
+    "Built",
+    "Frame",
+    "Framer",
+    "SamplingRules",
+    "SpanSettings",
+    "Spans",
+    "decide",
+]

@@ -15,6 +15,8 @@ _SMALL = tuple(bytes([number]) for number in range(_ONE_BYTE))
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED = 64
 _U64 = 2**64 - 1
+_LATEST_US = 2**63 // 1000
+"""Beyond what signed nanoseconds hold, in the year 2262."""
 
 _KEY, _VALUE = b"\x0a", b"\x12"
 _STRING, _BOOL, _INT, _ARRAY = b"\x0a", b"\x10", b"\x18", b"\x2a"
@@ -132,6 +134,7 @@ def span_name(name: str) -> bytes:
 
 def event(name: str, time_us: int, attributes: Iterable[tuple[str, int]] = ()) -> bytes:
     """Write an event of a span, with attributes that are whole numbers."""
+    time_us, _ = _bounded(time_us, time_us)
     body = _EVENT_TIME.pack(_TIME_TAG, time_us * 1000) + delimited(b"\x12", name.encode())
     for key, value in attributes:
         inner = delimited(_KEY, key.encode()) + delimited(_VALUE, _INT + varint(value))
@@ -165,10 +168,12 @@ def span(  # noqa: PLR0917 -- the fields of a span, in their order on the wire
         name: As `span_name` gives it.
         kind: `SERVER` or `CLIENT`.
         start_us: UTC epoch microseconds.
-        end_us: The same; never before the start.
+        end_us: The same. Times that nobody can mean are moved to the next that can be written.
         rest: Attributes, events, links and status, encoded.
         is_remote: Whether the parent is another process's.
     """
+    if not 0 <= start_us <= end_us < _LATEST_US:
+        start_us, end_us = _bounded(start_us, end_us)
     flags = _SAMPLED | _HAS_REMOTE | (_IS_REMOTE if is_remote else 0)
     body = b"".join(
         (
@@ -181,6 +186,11 @@ def span(  # noqa: PLR0917 -- the fields of a span, in their order on the wire
         )
     )
     return delimited(b"\x12", body)
+
+
+def _bounded(start_us: int, end_us: int) -> tuple[int, int]:
+    start_us = min(max(start_us, 0), _LATEST_US - 1)
+    return start_us, min(max(end_us, start_us), _LATEST_US - 1)
 
 
 def resource(attributes: Iterable[tuple[str, str]]) -> bytes:

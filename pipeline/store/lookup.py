@@ -79,7 +79,7 @@ def _count(connection: Connection, where: Where) -> int:
             connection.client.query(
                 f"SELECT count() FROM {TABLE} WHERE {where.text}",  # noqa: S608 -- values are parameters
                 where.parameters,
-            ).first_row[0]
+            ).result_rows[0][0]
         )
 
 

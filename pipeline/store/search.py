@@ -28,14 +28,20 @@ _LAST_BUCKET = 2**32 - 1
 _NEWEST_FIRST = "start_time DESC, request_id, rec_id"
 
 
-def search(client: Client, wanted: Wanted) -> Iterator[Lineage]:
+def search(client: Client, wanted: Wanted, at_first: int = _FIRST_WINDOW) -> Iterator[Lineage]:
     """Give live lineages that are as wanted, newest first, as they are asked for.
+
+    Args:
+        client: Any client of the store.
+        wanted: What they must be like.
+        at_first: Raw rows looked at in the first step: about as many as are wanted at all, where few are. Rows
+            far apart are each read with all their neighbours.
 
     Raises:
         clickhouse_connect.driver.exceptions.Error: The store refused, or did not answer.
     """
     condition = condition_of(wanted)
-    before_us, rows = _END_US, _FIRST_WINDOW
+    before_us, rows = _END_US, max(1, min(at_first, _FIRST_WINDOW))
     while (window := _window(client, condition, before_us, rows)) is not None:
         from_us, looked_at = window
         yield from _within(client, condition, from_us, before_us)

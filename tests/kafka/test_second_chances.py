@@ -38,7 +38,7 @@ def entry(request_ids: object, gateway_id: str) -> bytes:
             "latencies": {"kong": 1, "proxy": 7, "request": 8},
             "upstream_status": "200",
             "client_ip": "192.0.2.1",
-        }  # fmt: skip
+        }
     ).encode()
 
 
@@ -62,7 +62,7 @@ def check(world: Any, entries: int) -> None:
         time.sleep(0.2)  # between two questions, not instead of one
     assert len(found) == 1
     assert len(found[0]["attempts"]) == entries
-    rows = world.wait(lambda rows: True)
+    rows = world.wait(bool)
     assert rows["haproxy"]["received"] == rows["haproxy"]["stored"] == 1
     assert rows["kong"]["received"] == rows["kong"]["stored"] == entries
 

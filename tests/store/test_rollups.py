@@ -139,7 +139,9 @@ def test_a_statement_counts_few_minutes_and_near_ones() -> None:
 
 
 def test_only_minutes_since_a_time_are_found(store: Connection, corpus: list[Lineage]) -> None:
-    later = [replace(row, edge=replace(row.edge, start_us=row.edge.start_us + 90_000_000)) for row in corpus[:9]]
+    later = [
+        replace(row, edge=replace(row.edge, start_us=row.edge.start_us + 90_000_000)) for row in corpus[:9]
+    ]
     put(store, [*corpus[20:30], *later])
     first, *others = sorted(minutes_since(store, None))
     assert others

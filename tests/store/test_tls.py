@@ -116,7 +116,7 @@ def test_both_sides_show_a_certificate_and_the_account_its_password(reach: Conne
 def test_a_server_that_no_known_authority_vouches_for_is_not_talked_to(
     reach: Connect, strangers: Authority, ca: str | None
 ) -> None:
-    with pytest.raises(StoreUnavailable, match="does not answer: .*certificate verify failed"):
+    with pytest.raises(StoreUnavailable, match=r"does not answer: .*certificate verify failed"):
         reach(ca=strangers.file if ca else None)
 
 

@@ -1,7 +1,7 @@
 """The store as one partition's engine sees it: what others may have stored, and second chances.
 
-A partition was somebody else's before: until what he may have read has been read again, and for two windows of
-arrivals after, every group is looked up.
+A partition was somebody else's before: until what he may have read has been read again every group is looked up, and
+for two windows of arrivals after that every group whose request may have begun by then.
 
 An entry with several request ids lies in the partition of the last, which the edge should have added. Where it
 found no edge record there, and its row is stored, a copy goes to the partition of each other id (`rekeyed`): there
@@ -22,6 +22,9 @@ from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey, Store
 from pipeline.formats.sealed import seal_record
 from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage, Source
 
+_HOUR_S = 3600
+_SKEW_S = 5
+"""How far the edge's clock may be ahead of ours."""
 _MOST_COPIES = 50
 """In one message; they are smaller than records as they come."""
 
@@ -62,7 +65,8 @@ class AssignedStore:
         self._partitions = partitions
         self._produce = produce
         self._check = check
-        self._look_until_ns: int | None = None
+        self._horizon_ns = clock.now_ns()
+        """When the last of what somebody else may have read had arrived; 0 until that is known."""
 
     async def write(self, batch: Batch) -> Sequence[DeadLetter]:
         """Store a batch, then give second chances.
@@ -109,11 +113,20 @@ class AssignedStore:
         return await self._store.find_stored(keys, most_per_id=most_per_id)
 
     def may_hold(self, bucket_s: int) -> bool:
-        """Whether somebody may have stored what is read now. What lies further back is late, and looked up anyway."""
-        del bucket_s
-        if self._bus.is_rebuilding or self._look_until_ns is None:
-            self._look_until_ns = self._bus.last_arrival_ns + 2 * self._window_ns
-        return self._bus.last_arrival_ns < self._look_until_ns
+        """Whether somebody may have stored what is read now. What lies further back is late, and looked up anyway.
+
+        Requests that began after all that he read are nobody's yet. Where a bucket is an hour it does not say
+        when a request began: there two windows of arrivals must have passed.
+        """
+        if self._bus.is_rebuilding:
+            self._horizon_ns = 0
+            return True
+        arrival_ns = self._bus.last_arrival_ns
+        if not self._horizon_ns:
+            self._horizon_ns = arrival_ns
+        if arrival_ns >= self._horizon_ns + 2 * self._window_ns:
+            return False
+        return bucket_s % _HOUR_S == 0 or bucket_s <= self._horizon_ns // 10**9 + _SKEW_S
 
 
 def second_chances(lineages: Iterable[Lineage]) -> Iterable[tuple[GatewayRecord, bytes]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from pipeline.bus.kafka.partition import Commit, PartitionBus
 from pipeline.bus.kafka.producing import open_producer
 from pipeline.bus.kafka.reading import make_consumer, read_topics
 from pipeline.config import BusConfig
+from pipeline.contracts import Account
 from pipeline.errors import StoreUnavailable
 from pipeline.model import Source
 
@@ -86,6 +87,8 @@ class JoinGroup:
         self._topics = {source: topic for topic, source in self._sources.items()}
         self.units: dict[int, Unit] = {}
         """By the partition's number."""
+        self.last_accounts: Mapping[str, Account] = {}
+        """Of the partitions that were ours when this process was told to stop."""
         self.rebalances = 0
         self.paused = 0
         """Partitions of topics that are paused now."""
@@ -132,7 +135,11 @@ class JoinGroup:
                 consumer.subscribe(list(self._sources), listener=_Listener(self))
                 await self._pump_until_told(consumer)
                 async with self._turning:
-                    await self._let_go(list(self.units.values()), self._drain_s)
+                    units = list(self.units.values())
+                    await self._let_go(units, self._drain_s)
+                    self.last_accounts = {
+                        name: account for unit in units for name, account in unit.bus.accounts().items()
+                    }
         finally:
             await consumer.stop()
 

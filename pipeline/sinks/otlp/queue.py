@@ -25,7 +25,7 @@ _SCHEMA = (
     PRIMARY KEY (kind, reason)) WITHOUT ROWID""",
 )
 SENT, DROPPED = "sent", "dropped"
-QUEUE_FULL, DISK_ERROR = "queue_full", "disk_error"
+QUEUE_FULL, DISK_ERROR, INTERNAL_ERROR = "queue_full", "disk_error", "internal_error"
 _MOST_FREE_PAGES = 4096
 """Pages that an emptied queue keeps of its file: 16 MiB."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,8 +11,10 @@ from msgspec.structs import force_setattr
 
 from pipeline.join.settle import Settled
 from pipeline.model import Lineage, SpanRecord
-from pipeline.sinks.otlp.queue import QUEUE_FULL, SpanQueue
+from pipeline.sinks.otlp.queue import INTERNAL_ERROR, QUEUE_FULL, SpanQueue
 from pipeline.spans import DROPPED, Framer, SamplingRules, Spans, decide
+
+_log = logging.getLogger(__name__)
 
 _DROPPED = SpanRecord(DROPPED)
 _NONE: frozenset[bytes] = frozenset()
@@ -45,18 +48,22 @@ class SpanSink:
                 what was sent already, its spans follow at once.
         """
         pass_ = _Pass(self._spans, self._queue.room)
-        for one in shown:
-            for row in one.lineages:
-                decision, known = self._earlier(row, one.before)
-                if decision is not None and not row.is_deleted:
-                    self._put(pass_, row, decision, known)
-        for one in closed:
-            for row in one.lineages:
-                if row.is_deleted:
-                    continue
-                decision, known = self._earlier(row, one.before) if one.before else (None, _NONE)
-                self._put(pass_, row, decision or decide(row, self._rules), known)
+        for many, still_waits in ((shown, True), (closed, False)):
+            for one in many:
+                for row in one.lineages:
+                    if not row.is_deleted:
+                        self._take(pass_, row, one.before, still_waits=still_waits)
         await self._hand_over(pass_)
+
+    def _take(self, pass_: _Pass, row: Lineage, before: Sequence[Lineage], *, still_waits: bool) -> None:
+        try:
+            decision, known = self._earlier(row, before) if before else (None, _NONE)
+            if decision is not None or not still_waits:
+                self._put(pass_, row, decision or decide(row, self._rules), known)
+        except Exception as error:  # noqa: BLE001 -- a hostile record may not stop the engine
+            pass_.failed += self._spans.count(row)
+            force_setattr(row, "spans", SpanRecord())
+            _log.error("the spans of a request cannot be made: %s", type(error).__name__)
 
     def _put(self, pass_: _Pass, row: Lineage, decision: str, known: frozenset[bytes]) -> None:
         self.decided[decision] += 1
@@ -68,6 +75,8 @@ class SpanSink:
     async def _hand_over(self, pass_: _Pass) -> None:
         if pass_.full:
             await asyncio.to_thread(self._queue.drop, QUEUE_FULL, pass_.full)
+        if pass_.failed:
+            await asyncio.to_thread(self._queue.drop, INTERNAL_ERROR, pass_.failed)
         frames = pass_.framer.take()
         if frames and not await asyncio.to_thread(self._queue.put, frames):
             for row in pass_.rows:
@@ -106,6 +115,8 @@ class _Pass:
         self.rows: list[Lineage] = []
         self.full = 0
         """Spans that did not fit."""
+        self.failed = 0
+        """Spans that could not be made."""
         self._spans = spans
         self._room = room
 

@@ -137,6 +137,8 @@ def start_cluster(
 
     Args:
         directory: Where it keeps everything.
+        classpath: As `fetch` gives it.
+        brokers: How many nodes.
         security: Properties of the listener SECURE; it is opened where some are given.
         scram: What `--add-scram` is told, once each.
     """

@@ -114,17 +114,17 @@ def receiver() -> Iterator[Receiver]:
                 self.close_connection = True
                 return
             status, headers, said = answer
-            self.send_response(status)
-            for name, value in {"content-length": str(len(said)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(said)
             about.note(
                 {name.lower(): value for name, value in self.headers.items()},
                 self.path,
                 body,
                 taken=status == 200 and self.path.endswith("traces"),
             )
+            self.send_response(status)
+            for name, value in {"content-length": str(len(said)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(said)
 
         def _body(self) -> bytes:
             if self.headers.get("transfer-encoding") != "chunked":

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from pipeline.join.group import Group
@@ -201,3 +202,17 @@ async def test_a_tombstone_has_no_spans(queue: SpanQueue, rules: SamplingRules) 
     await sink(queue, rules).keep([late])
     assert len(dead) == 1
     assert [row.spans for row in dead] == before
+
+
+async def test_a_request_whose_spans_cannot_be_made_does_not_stop_its_neighbours(
+    queue: SpanQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = closed(edge(1)), closed(edge(2))
+    for row in bad.lineages:
+        force_setattr(row, "trace_id", "a secret that is no trace id")
+    await sink(queue).keep([bad, good])
+    assert queue.account().fates == {(DROPPED, "internal_error"): 1}
+    assert len(drained(queue)) == 1
+    assert [one.lineages[0].spans.sent for one in (bad, good)] == [0, 1]
+    assert "cannot be made: ValueError" in caplog.text
+    assert "secret" not in caplog.text

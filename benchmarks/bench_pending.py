@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.formats.text import identity_hash
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.model import EdgeRecord, GatewayRecord, Timers, Try
 
 EACH = int(os.environ.get("EACH", "500000"))

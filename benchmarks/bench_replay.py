@@ -31,7 +31,8 @@ from pipeline.contracts import Batch
 from pipeline.engine.draft import Draft
 from pipeline.interpreter import tune
 from pipeline.join.group import Group
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.join.settle import settle
 from pipeline.model import Delivery, EdgeRecord, GatewayRecord, Lineage, Source
 from pipeline.parsers import make_parsers

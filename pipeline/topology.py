@@ -27,7 +27,8 @@ from pipeline.engine.periodic import every
 from pipeline.engine.writing import Offsets, SpanKeeper
 from pipeline.errors import ConfigError
 from pipeline.http_server import HttpServer
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.parsers import Parsers, bus_key, make_parsers
 from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
 from pipeline.sinks.otlp import SpanExport, metric_readers, open_spans

@@ -10,39 +10,19 @@ gathers too much: the match rules of `resolve` look at the ids themselves.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
+from pipeline.join.closing import Closing
 from pipeline.join.complete import is_complete
 from pipeline.join.expect import expected_of
-from pipeline.join.group import Closed, Group
+from pipeline.join.group import Group
 from pipeline.join.held import Held
-from pipeline.join.ids import can_be_joined_on
 from pipeline.join.index import Waiting
-from pipeline.join.recent import RecentKeys
+from pipeline.join.keys import Keys
+from pipeline.join.limits import JoinLimits
 from pipeline.model import EdgeRecord, GatewayRecord, Source
-
-_KEY_BITS = 2**60 - 1
-"""What fits into two digits of a Python integer: a third less memory a key."""
-_KEY_B = 0x5DEECE66D
-"""Sets key B apart from key A: a client may send somebody's gateway request id as its request id."""
-
-
-class JoinLimits(NamedTuple):
-    """How long and how much may wait."""
-
-    window_ns: int
-    max_pending: int
-    """Halves; above it the oldest are given up."""
-    max_per_key: int
-    """Records that may share an id; above it the id is taken for a constant."""
-    show_after_ns: int = 0
-    """After how long what still waits is given by `unfinished`; 0: never."""
-    max_unpacked: int = 16_384
-    """Halves that are held as they came: of those that came last, whose others are likeliest to come next."""
 
 
 class Joiner:
@@ -52,10 +32,9 @@ class Joiner:
         self._limits = limits
         self._held = Held(limits.max_per_key)
         self._edges_of, self._attempts_of = self._held.packing.edges_of, self._held.packing.attempts_of
-        self._ready: list[Group] = []
-        self._broken: list[Group] = []
         self._waits_ns: dict[Source, int] = {}
-        self._recent = RecentKeys(limits.window_ns, 2 * limits.max_pending)
+        self._keys = Keys(limits, self._held.index)
+        self._out = Closing(self._held, self._keys, limits.max_per_key)
 
     @property
     def most_per_key(self) -> int:
@@ -64,7 +43,7 @@ class Joiner:
 
     def shun(self, request_id: str) -> None:
         """Join no more on a request id that has turned out a constant."""
-        self._held.index.mark_constant(hash(request_id) & _KEY_BITS)
+        self._keys.shun((request_id,))
 
     @property
     def pending(self) -> int:
@@ -96,23 +75,23 @@ class Joiner:
         """Give the groups that are complete, and those whose window has ended by `now_ns`."""
         deadline_ns = now_ns - self._limits.window_ns
         while (oldest := self._held.oldest) is not None and oldest.arrival_ns <= deadline_ns:
-            self._expire(oldest, "window")
-        self._relieve(self._limits.max_pending)
+            self._out.expire(oldest, "window")
+        self._out.relieve(self._limits.max_pending)
         for waiting in self._held.pack_all_but(self._limits.max_unpacked):
-            self._give_up(waiting)
-        self._recent.turn(now_ns)
-        return self._take_ready()
+            self._out.give_up(waiting)
+        self._keys.recent.turn(now_ns)
+        return self._out.take_ready()
 
     def evict(self, count: int) -> list[Group]:
         """Give up about `count` of the longest waiting halves."""
-        self._relieve(max(0, self.pending - count))
-        return self._take_ready()
+        self._out.relieve(max(0, self.pending - count))
+        return self._out.take_ready()
 
     def flush(self) -> list[Group]:
         """End every window: nothing more will come."""
         while (oldest := self._held.oldest) is not None:
-            self._expire(oldest, "window")
-        return self._take_ready()
+            self._out.expire(oldest, "window")
+        return self._out.take_ready()
 
     def unfinished(self, now_ns: int, most: int) -> list[Group]:
         """Give what has waited for a while and waits on, each once, as far as it has come by `now_ns`.
@@ -130,7 +109,7 @@ class Joiner:
             return None
         parts = [waiting] if waiting.edges else [waiting, *self._held.lone_siblings(waiting)]
         try:
-            edges, attempts = self._unpacked(parts)
+            edges, attempts = self._out.unpacked(parts)
         except msgspec.MsgspecError:
             return None  # it is given up when its window ends
         group = Group(edges, attempts, "pending", any(part.look_up for part in parts))
@@ -145,22 +124,13 @@ class Joiner:
 
     def take_broken(self) -> list[Group]:
         """Give, once, the groups of records that were held and could not be read back: a fault of ours."""
-        broken, self._broken = self._broken, []
-        return broken
-
-    def _relieve(self, most: int) -> None:
-        while self.pending > most and (oldest := self._held.oldest) is not None:
-            self._expire(oldest, "evicted")
-
-    def _take_ready(self) -> list[Group]:
-        ready, self._ready = self._ready, []
-        return ready
+        return self._out.take_broken()
 
     def _add_edge(self, edge: EdgeRecord, arrival_ns: int) -> None:
-        keys, crowded, seen = self._recalled((edge.request_id,), edge.gateway_request_id)
+        keys, crowded, seen = self._keys.recalled((edge.request_id,), edge.gateway_request_id)
         home, lone = self._found_by(keys)
         if home is None:
-            look_up = seen or self._is_late(edge.start_us, arrival_ns)
+            look_up = seen or self._keys.is_late(edge.start_us, arrival_ns)
             home = Waiting(arrival_ns, keys, keys, (), (), look_up, crowded)
             if not lone and keys and expected_of(edge).attempts:
                 home.edges = (edge,)
@@ -178,13 +148,13 @@ class Joiner:
         if is_whole:
             if lone and Source.HAPROXY not in self._waits_ns:
                 self._waits_ns[Source.HAPROXY] = arrival_ns - lone[0].arrival_ns
-            self._close(home, edges, attempts, "complete", more_keys)
+            self._out.close(home, edges, attempts, "complete", more_keys)
             return
         home.edge_keys = tuple(dict.fromkeys(home.edge_keys + keys))
         if not home.edges:
             self._held.hold(home)
         self._held.extend(home, edges=(edge,), attempts=absorbed, keys=more_keys)
-        self._check_crowd(home, edges, attempts)
+        self._out.check_crowd(home, edges, attempts)
 
     def _absorb(
         self, home: Waiting, keys: tuple[int, ...], lone: Iterable[Waiting]
@@ -219,7 +189,7 @@ class Joiner:
         return home, lone
 
     def _add_attempt(self, attempt: GatewayRecord, arrival_ns: int) -> None:
-        keys, crowded = self._keys(attempt.request_ids[::-1], attempt.gateway_request_id)
+        keys, crowded = self._keys.of(attempt.request_ids[::-1], attempt.gateway_request_id)
         for key in keys:
             for waiting in self._held.index.at(key):
                 if key in waiting.edge_keys:
@@ -232,12 +202,12 @@ class Joiner:
                 if not waiting.edges and self._is_copy(waiting, attempt):
                     waiting.copies = (*waiting.copies, (Source.KONG, attempt.offset))
                     return
-        keys, crowded, seen = self._recalled(attempt.request_ids[::-1], attempt.gateway_request_id)
-        look_up = seen or self._is_late(attempt.started_us, arrival_ns)
+        keys, crowded, seen = self._keys.recalled(attempt.request_ids[::-1], attempt.gateway_request_id)
+        look_up = seen or self._keys.is_late(attempt.started_us, arrival_ns)
         if keys:
             self._held.hold(Waiting(arrival_ns, keys, (), (), (attempt,), look_up, crowded))
         else:
-            self._ready.append(Group([], [attempt], "complete", look_up, crowded))
+            self._out.hand_on(Group([], [attempt], "complete", look_up, crowded))
 
     def _join_edge(self, home: Waiting, attempt: GatewayRecord, keys: Sequence[int]) -> None:
         """Put an attempt to the edge record that waits for it."""
@@ -247,51 +217,10 @@ class Joiner:
             return
         attempts.append(attempt)
         if is_complete(edges, attempts):
-            self._close(home, edges, attempts, "complete", keys)
+            self._out.close(home, edges, attempts, "complete", keys)
             return
         self._held.extend(home, attempts=(attempt,), keys=keys)
-        self._check_crowd(home, edges, attempts)
-
-    def _keys(self, request_ids: Sequence[str], gateway_id: str | None) -> tuple[tuple[int, ...], bool]:
-        """Give the keys a record is found by, and whether one of its ids has turned out a constant."""
-        keys, crowded = [], False
-        constants = self._held.index.constants
-        for request_id in request_ids:
-            if can_be_joined_on(request_id):
-                key = hash(request_id) & _KEY_BITS
-                if constants and key in constants:
-                    crowded = True
-                else:
-                    keys.append(key)
-        if gateway_id:
-            keys.append((hash(gateway_id) ^ _KEY_B) & _KEY_BITS)
-        return tuple(keys), crowded
-
-    def _recalled(
-        self, request_ids: Sequence[str], gateway_id: str | None
-    ) -> tuple[tuple[int, ...], bool, bool]:
-        """Give the same, and whether a group with one of the keys has been closed a short while ago.
-
-        An id of ever new groups is a constant, too.
-        """
-        keys, crowded = self._keys(request_ids, gateway_id)
-        closed, most = self._recent.most_closed(keys), self._limits.max_per_key
-        if closed > most and sum(self._shun_often_closed(request_id, most) for request_id in request_ids):
-            keys, crowded = self._keys(request_ids, gateway_id)
-            closed = self._recent.most_closed(keys)
-        return keys, crowded, closed > 0
-
-    def _shun_often_closed(self, request_id: str, most: int) -> bool:
-        key = hash(request_id) & _KEY_BITS
-        if self._recent.count(key) <= most:
-            return False
-        self._held.index.mark_constant(key)
-        return True
-
-    def _is_late(self, start_us: int, arrival_ns: int) -> bool:
-        """Whether another half, or a copy, may have come and been closed since the request began."""
-        lag_ns, window_ns = arrival_ns - start_us * 1000, self._limits.window_ns
-        return lag_ns > window_ns or -2 * lag_ns > window_ns
+        self._out.check_crowd(home, edges, attempts)
 
     def _unite(self, first: Waiting, second: Waiting) -> Waiting:
         """Make one of two that an edge record belongs to; the one that waits longer stays."""
@@ -305,71 +234,6 @@ class Joiner:
         first.edge_keys = tuple(dict.fromkeys(first.edge_keys + second.edge_keys))
         self._held.extend(first, edges=edges, attempts=attempts, keys=keys)
         return first
-
-    def _check_crowd(self, home: Waiting, edges: list[EdgeRecord], attempts: list[GatewayRecord]) -> None:
-        """Close what is too much for one request, and join no longer on the ids that made it so."""
-        if home.size <= self._limits.max_per_key:
-            return
-        counts = Counter(edge.request_id for edge in edges)
-        for attempt in attempts:
-            counts.update(set(attempt.request_ids))
-        for request_id, count in counts.items():
-            if 2 * count > self._limits.max_per_key:
-                self._held.index.mark_constant(hash(request_id) & _KEY_BITS)
-        home.crowded = True
-        self._close(home, edges, attempts, "window", ())
-
-    def _expire(self, oldest: Waiting, closed: Closed) -> None:
-        """Close what waits longest; lone attempts go with those that wait under the same request id."""
-        try:
-            edges, attempts = self._unpacked((oldest,))
-        except msgspec.MsgspecError:
-            self._give_up(oldest)
-            return
-        if not edges:
-            if self._held.index.is_constant(oldest.keys[0]):
-                oldest.crowded = True
-            else:
-                for sibling in self._held.lone_siblings(oldest):
-                    try:
-                        attempts += self._unpacked((sibling,))[1]
-                    except msgspec.MsgspecError:
-                        continue  # its own turn comes
-                    oldest.copies += sibling.copies
-                    oldest.look_up |= sibling.look_up
-                    self._recent.add(sibling.keys)
-                    self._held.forget(sibling)
-        self._close(oldest, edges, attempts, closed, ())
-
-    def _give_up(self, waiting: Waiting) -> None:
-        """Let go of records that cannot be read back, as far as they can be told."""
-        edges, attempts = self._held.packing.salvaged(waiting)
-        self._held.forget(waiting)
-        self._broken.append(Group(edges, attempts, "window", look_up=False, copies=waiting.copies))
-
-    def _close(
-        self,
-        waiting: Waiting,
-        edges: list[EdgeRecord],
-        attempts: list[GatewayRecord],
-        closed: Closed,
-        more_keys: Sequence[int],
-    ) -> None:
-        """Hand a group on; what never waited is not held."""
-        if waiting.edges or waiting.attempts:
-            self._held.forget(waiting)
-        self._recent.add(waiting.keys)
-        if more_keys and more_keys != waiting.keys:
-            self._recent.add([key for key in dict.fromkeys(more_keys) if key not in waiting.keys])
-        self._ready.append(Group(edges, attempts, closed, waiting.look_up, waiting.crowded, waiting.copies))
-
-    def _unpacked(self, group: Iterable[Waiting]) -> tuple[list[EdgeRecord], list[GatewayRecord]]:
-        edges: list[EdgeRecord] = []
-        attempts: list[GatewayRecord] = []
-        for waiting in group:
-            edges += self._edges_of(waiting)
-            attempts += self._attempts_of(waiting)
-        return edges, attempts
 
     def _is_copy(self, waiting: Waiting, attempt: GatewayRecord) -> bool:
         return self._attempts_of(waiting)[0].attempt_id == attempt.attempt_id

@@ -20,7 +20,8 @@ from pipeline.errors import ConfigError, MalformedLine
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser, split_body
 from pipeline.formats.redact import Redactor
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.join.settle import settle
 from pipeline.model import EdgeRecord, GatewayRecord, Lineage
 from pipeline.sinks.clickhouse import open_sink

@@ -18,7 +18,8 @@ from pipeline.engine import Engine, EngineLimits
 from pipeline.engine.draft import Draft, ParseStage
 from pipeline.formats.redact import Redactor
 from pipeline.formats.text import identity_hash
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.model import Delivery, EdgeRecord, GatewayRecord, Lineage, OutcomeKind, Source, Timers
 from pipeline.sinks.memory import MemoryStore
 from pipeline.store import schema

@@ -13,7 +13,8 @@ from pipeline.engine import Progress
 from pipeline.engine.draft import Draft
 from pipeline.engine.writing import WriteStage
 from pipeline.formats.text import identity_hash
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.model import Delivery, EdgeRecord, GatewayRecord, OutcomeKind, Source, Timers
 from pipeline.sinks.clickhouse import open_sink
 

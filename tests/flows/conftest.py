@@ -16,7 +16,8 @@ from pipeline.engine.draft import ParseStage
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser, split_body
 from pipeline.formats.redact import Redactor
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.model import Delivery, Lineage, Outcome, OutcomeKind, Source
 from pipeline.sinks.memory import MemoryStore
 

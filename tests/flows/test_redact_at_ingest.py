@@ -12,7 +12,8 @@ from pipeline.engine import Engine, EngineLimits
 from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser
 from pipeline.formats.redact import Redactor
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.model import Delivery, Lineage, Source
 from pipeline.parsers import Parsers
 from pipeline.sinks.memory import MemoryStore

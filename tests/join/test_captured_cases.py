@@ -21,7 +21,8 @@ from pipeline.formats.haproxy import HaproxyParser
 from pipeline.formats.kong import KongParser, split_body
 from pipeline.formats.redact import Redactor
 from pipeline.join.group import Group
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.join.phases import phases_of
 from pipeline.join.settle import settle
 from pipeline.join.times import span_of_time

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from pipeline.join.group import Group
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.model import EdgeRecord, GatewayRecord, Source
 
 T0_NS = 1_795_460_243_000_000_000

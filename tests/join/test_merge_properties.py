@@ -22,7 +22,8 @@ from pipeline.engine import Progress
 from pipeline.engine.draft import Draft
 from pipeline.engine.writing import WriteStage
 from pipeline.formats.text import identity_hash
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.join.resolve import resolve
 from pipeline.model import Delivery, EdgeRecord, GatewayRecord, Lineage, Outcome, OutcomeKind, Source, Timers
 from pipeline.sinks.memory import MemoryStore

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.join import packing
 from pipeline.join.index import Waiting
-from pipeline.join.joiner import Joiner, JoinLimits
+from pipeline.join.joiner import Joiner
+from pipeline.join.limits import JoinLimits
 from pipeline.join.packing import Packing
 from pipeline.model import EdgeRecord, GatewayRecord
 

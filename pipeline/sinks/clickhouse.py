@@ -10,44 +10,29 @@ first where there are several.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import chdb
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey
 from pipeline.errors import ConfigError
-from pipeline.model import DeadLetter, EdgeEvent, EdgeRecord, GatewayRecord, Lineage
-from pipeline.sinks.bisect import put_bisecting
-from pipeline.sinks.partitions import by_day, day_of_arrival, partitioned
-from pipeline.sinks.refused import dead_letters_of
+from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage
+from pipeline.sinks.inserts import Inserts
 from pipeline.sinks.rollups import Rollups
 from pipeline.store import lookup, schema
-from pipeline.store.connection import Connection, Refused, answering, connect
+from pipeline.store.connection import Connection, answering, connect
 from pipeline.store.counts import OUTCOMES, Counts, count_lineages
 from pipeline.store.describe import describe
 from pipeline.store.dsn import Dsn, EmbeddedDsn, parse_dsn
-from pipeline.store.fragments import STRUCTURE as FRAGMENTS
-from pipeline.store.fragments import encode_fragments, find_fragments
-from pipeline.store.fragments import insert_statement as fragments_statement
+from pipeline.store.fragments import find_fragments
 from pipeline.store.gaps import EdgeLoss, edge_loss
 from pipeline.store.held import Held, read_held
-from pipeline.store.ledger import LEDGER
 from pipeline.store.retention import Kept, retention
-from pipeline.store.rows import encode_lineages
-from pipeline.store.side_rows import DEAD_LETTERS, EVENTS, SideTable
-from pipeline.store.statements import insert_statement, structure
 from pipeline.store.thread import OneThread
 
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-_SideRow = TypeVar("_SideRow", EdgeEvent, DeadLetter)
-
-_STRUCTURE = structure()
 _AROUND_S = 300
 
 
@@ -110,6 +95,7 @@ class ClickHouseSink:
         self._thread = thread
         self._held = held
         self._rollups = rollups
+        self._inserts = Inserts(connection, rollups, is_server=self.is_shared)
 
     async def write(self, batch: Batch) -> list[DeadLetter]:
         """Make a batch durable; gives the dead letters that were made of rows the store will never take.
@@ -117,7 +103,7 @@ class ClickHouseSink:
         Raises:
             StoreUnavailable: It may pass later; nothing may be committed.
         """
-        return await self._thread.run(lambda: self._write(batch))
+        return await self._thread.run(lambda: self._inserts.write(batch))
 
     async def find_stored(
         self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
@@ -140,7 +126,7 @@ class ClickHouseSink:
         Raises:
             StoreUnavailable: It may pass later.
         """
-        await self._thread.run(lambda: self._keep(fragments))
+        await self._thread.run(lambda: self._inserts.keep(fragments))
 
     async def find_kept(
         self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
@@ -221,59 +207,6 @@ class ClickHouseSink:
             StoreUnavailable: It did not answer.
         """
         return await self._thread.run(self._describe)
-
-    def _write(self, batch: Batch) -> list[DeadLetter]:
-        refused: list[DeadLetter] = []
-        with self._rollups.writing(self._connection, batch.lineages):
-            for rows in partitioned(batch.lineages):
-                for lineage, reason in put_bisecting(rows, self._put_lineages):
-                    _log.error(
-                        "the store refuses a lineage for what it holds (%s); kept as dead letters", reason
-                    )
-                    refused += dead_letters_of(lineage, reason)
-        self._put_side(EVENTS, batch.events)
-        self._put_side(DEAD_LETTERS, [*batch.dead_letters, *refused])
-        if batch.ledger:
-            self._put(LEDGER.insert_statement, LEDGER.structure, LEDGER.encode, batch.ledger)
-        return refused
-
-    def _put_side(self, table: SideTable[_SideRow], rows: Sequence[_SideRow]) -> None:
-        def put(part: Sequence[_SideRow]) -> None:
-            self._put(table.insert_statement, table.structure, table.encode, part)
-
-        for part in by_day(rows, lambda row: day_of_arrival(row.arrival_ns)):
-            for row, reason in put_bisecting(part, put):
-                _log.error(
-                    "%s refuses the row of offset %d for what it holds: %s", table.name, row.offset, reason
-                )
-
-    def _keep(self, fragments: Sequence[Fragment]) -> None:
-        def put(part: Sequence[Fragment]) -> None:
-            self._put(fragments_statement, FRAGMENTS, encode_fragments, part)
-
-        put_bisecting(fragments, put)
-
-    def _put_lineages(self, rows: Sequence[Lineage]) -> None:
-        self._put(insert_statement, _STRUCTURE, encode_lineages, rows)
-
-    def _put(
-        self,
-        statement: Callable[[str], str],
-        types: str,
-        encode: Callable[[Sequence[_T]], bytes],
-        rows: Sequence[_T],
-    ) -> None:
-        try:
-            lines = encode(rows)
-        except (ValueError, OverflowError, TypeError) as error:
-            raise Refused("cannot_encode") from error
-        self._connection.insert(statement, types, lines, token=self._token(lines))
-
-    def _token(self, lines: bytes) -> str:
-        """Name a block for a server, where an answer can be lost after the rows were stored; else nothing."""
-        if isinstance(self._dsn, EmbeddedDsn):
-            return ""
-        return hashlib.blake2b(lines, digest_size=16).hexdigest()
 
     def _describe(self) -> dict[str, Any]:
         with answering():

@@ -1,0 +1,110 @@
+"""I/O, blocking: what is written, cut so that the store takes it; what it will never take is told apart.
+
+A row and the tombstone of what it absorbed go in one insert. A block that is refused for what it holds is halved
+until the culprit stands alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pipeline.contracts import Batch, Fragment
+from pipeline.model import DeadLetter, EdgeEvent, Lineage
+from pipeline.sinks.bisect import put_bisecting
+from pipeline.sinks.partitions import by_day, day_of_arrival, partitioned
+from pipeline.sinks.refused import dead_letters_of
+from pipeline.sinks.rollups import Rollups
+from pipeline.store.connection import Connection, Refused
+from pipeline.store.fragments import STRUCTURE as FRAGMENTS
+from pipeline.store.fragments import encode_fragments
+from pipeline.store.fragments import insert_statement as fragments_statement
+from pipeline.store.ledger import LEDGER
+from pipeline.store.rows import encode_lineages
+from pipeline.store.side_rows import DEAD_LETTERS, EVENTS, SideTable
+from pipeline.store.statements import insert_statement, structure
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_SideRow = TypeVar("_SideRow", EdgeEvent, DeadLetter)
+
+_STRUCTURE = structure()
+
+
+class Inserts:
+    """Writes over one connection, on one thread.
+
+    Args:
+        connection: Open, with the schema applied.
+        rollups: Remembers the minutes that are written.
+        is_server: Whether an answer may be lost after the rows were stored.
+    """
+
+    def __init__(self, connection: Connection, rollups: Rollups, *, is_server: bool) -> None:
+        self._connection, self._rollups, self._is_server = connection, rollups, is_server
+
+    def write(self, batch: Batch) -> list[DeadLetter]:
+        """Write a batch; gives the dead letters that were made of rows the store will never take.
+
+        Raises:
+            StoreUnavailable: It may pass later.
+        """
+        refused: list[DeadLetter] = []
+        with self._rollups.writing(self._connection, batch.lineages):
+            for rows in partitioned(batch.lineages):
+                for lineage, reason in put_bisecting(rows, self._put_lineages):
+                    _log.error(
+                        "the store refuses a lineage for what it holds (%s); kept as dead letters", reason
+                    )
+                    refused += dead_letters_of(lineage, reason)
+        self._put_side(EVENTS, batch.events)
+        self._put_side(DEAD_LETTERS, [*batch.dead_letters, *refused])
+        if batch.ledger:
+            self._put(LEDGER.insert_statement, LEDGER.structure, LEDGER.encode, batch.ledger)
+        return refused
+
+    def _put_side(self, table: SideTable[_SideRow], rows: Sequence[_SideRow]) -> None:
+        def put(part: Sequence[_SideRow]) -> None:
+            self._put(table.insert_statement, table.structure, table.encode, part)
+
+        for part in by_day(rows, lambda row: day_of_arrival(row.arrival_ns)):
+            for row, reason in put_bisecting(part, put):
+                _log.error(
+                    "%s refuses the row of offset %d for what it holds: %s", table.name, row.offset, reason
+                )
+
+    def keep(self, fragments: Sequence[Fragment]) -> None:
+        """Keep records by themselves.
+
+        Raises:
+            StoreUnavailable: It may pass later.
+        """
+
+        def put(part: Sequence[Fragment]) -> None:
+            self._put(fragments_statement, FRAGMENTS, encode_fragments, part)
+
+        put_bisecting(fragments, put)
+
+    def _put_lineages(self, rows: Sequence[Lineage]) -> None:
+        self._put(insert_statement, _STRUCTURE, encode_lineages, rows)
+
+    def _put(
+        self,
+        statement: Callable[[str], str],
+        types: str,
+        encode: Callable[[Sequence[_T]], bytes],
+        rows: Sequence[_T],
+    ) -> None:
+        try:
+            lines = encode(rows)
+        except (ValueError, OverflowError, TypeError) as error:
+            raise Refused("cannot_encode") from error
+        self._connection.insert(statement, types, lines, token=self._token(lines))
+
+    def _token(self, lines: bytes) -> str:
+        """Name a block for a server, where an answer can be lost after the rows were stored; else nothing."""
+        if not self._is_server:
+            return ""
+        return hashlib.blake2b(lines, digest_size=16).hexdigest()

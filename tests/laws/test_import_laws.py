@@ -46,7 +46,7 @@ def test_the_rooms_as_they_are_keep_the_laws(tree: Path) -> None:
         ("bus/memory.py", "import pipeline.sources"),
         ("sources/replay.py", "import pipeline.bus"),
         ("store/columns.py", "import pipeline.topology"),
-        ("model.py", "import pipeline.config"),
+        ("model/edge.py", "import pipeline.config"),
     ],
 )
 def test_an_import_of_a_room_that_may_not_know_another_fails(tree: Path, file: str, line: str) -> None:

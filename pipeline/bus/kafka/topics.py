@@ -96,8 +96,11 @@ async def _plan(admin: AIOKafkaAdminClient, bus: BusConfig, *, with_settings: bo
     kafka = bus.kafka
     names = [kafka.edge_topic, kafka.gateway_topic]
     try:
-        described = {each["topic"]: each for each in await admin.describe_topics(names)}
-        present = [name for name in names if described.get(name, {}).get("partitions")]
+        # Asking for a topic by its name makes it, on brokers that make topics by themselves.
+        listed = set(await admin.list_topics())
+        asked = [name for name in names if name in listed]
+        described = {each["topic"]: each for each in await admin.describe_topics(asked)} if asked else {}
+        present = [name for name in asked if described.get(name, {}).get("partitions")]
         settings = await _settings(admin, present if with_settings else [])
     except KafkaError as error:
         raise ConfigError(f"bus.dsn: the brokers do not say what topics there are: {error}") from error

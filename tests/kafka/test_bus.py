@@ -164,6 +164,7 @@ async def test_what_is_appended_is_read_as_it_came(bus: Both) -> None:
     assert all(unpack(each.offset).source is each.source for each in found)
 
 
+@pytest.mark.jvm  # Tansu does not keep the text beside an offset
 async def test_another_reader_gives_what_is_not_committed_the_same_numbers(config: BusConfig) -> None:
     async with opened(config) as first:
         for body in (b"a", b"b", b"c"):
@@ -198,6 +199,7 @@ async def test_both_topics_are_merged_by_arrival_however_they_are_fetched(config
     assert [each.arrival_ns for each in found] == sorted(each.arrival_ns for each in found)
 
 
+@pytest.mark.jvm  # Tansu does not keep the text beside an offset
 async def test_drops_lie_on_the_bus_and_are_committed_although_nothing_else_is(config: BusConfig) -> None:
     async with opened(config) as bus:
         bus.count_drop(Source.HAPROXY, "kernel_buffer", 5)

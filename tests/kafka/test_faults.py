@@ -19,6 +19,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from pipeline.store.connection import connect
 from pipeline.store.dsn import parse_dsn
 
+pytestmark = pytest.mark.jvm  # the account is the text beside the offset, which Tansu does not keep
+
 LINES, ENTRIES = 1500, 1544
 Corpus = Any
 
@@ -75,7 +77,6 @@ def test_a_kill_of_an_ingest_process_loses_no_post_that_it_acknowledged(world: A
     check_whole(world, doubles=True)
 
 
-@pytest.mark.jvm
 def test_a_kill_of_the_broker_is_told_to_kong_and_waited_out(
     tmp_path: Path,
     classpath: str,
@@ -102,7 +103,6 @@ def test_a_kill_of_the_broker_is_told_to_kong_and_waited_out(
     assert ingest.stop() == 0
 
 
-@pytest.mark.jvm
 def test_a_change_of_leader_loses_nothing(
     tmp_path: Path,
     classpath: str,

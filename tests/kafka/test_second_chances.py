@@ -7,7 +7,11 @@ import time
 import uuid
 from typing import Any
 
+import pytest
+
 from pipeline.bus.kafka.keys import gateway_key, key_of, partition_of
+
+pytestmark = pytest.mark.jvm  # the account is the text beside the offset, which Tansu does not keep
 
 PARTITIONS = 4
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
@@ -84,6 +85,7 @@ def test_a_broker_that_is_not_there_is_named(world: Any) -> None:
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.jvm  # Tansu does not keep the text beside an offset
 def test_topics_that_others_fill_are_keyed_anew(
     world: Any, broker: Any, haproxy_lines: list[bytes], kong_bodies: list[bytes]
 ) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.bus.kafka.group import JoinGroup, Unit
+from pipeline.bus.kafka.group import JoinGroup
 from pipeline.bus.kafka.ingest import IngestBus
+from pipeline.bus.kafka.units import Unit
 from pipeline.clock import Clock
 from pipeline.contracts import Account
 from pipeline.engine import Engine
 from pipeline.model import Outcome, Source
 from pipeline.sources.stats import SourceStats
-from pipeline.status import account_document, rfc3339
+from pipeline.status import Loss, account_document, rfc3339
 from pipeline.telemetry import Sample
 
 _Samples = dict[str, Iterable[Sample]]
@@ -85,6 +86,7 @@ class ObservedJoin:
     group: JoinGroup
     clock: Clock
     window_s: float
+    loss: Loss | None = None
 
     def accounts(self) -> Mapping[str, Account]:
         """Give the account of each partition that is ours now, by the partition's name."""
@@ -132,6 +134,7 @@ class ObservedJoin:
                 "evicted": sum(engine.progress.evicted for engine in engines),
             },
             "lag_s": max((self._lag_s(unit, now_ns) for unit in units), default=0.0),
+            **({"ledger": self.loss.document()} if self.loss else {}),
         }
 
     def samples(self) -> Mapping[str, Iterable[Sample]]:
@@ -158,6 +161,7 @@ class ObservedJoin:
             "hoptrail_kafka_partitions_assigned": [(len(units), {})],
             "hoptrail_kafka_partitions_paused": [(self.group.paused, {})],
             "hoptrail_kafka_rebalances": [(self.group.rebalances, {})],
+            **(self.loss.samples(now_ns) if self.loss else {}),
         }
 
     def _units(self) -> list[Unit]:

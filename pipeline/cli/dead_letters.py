@@ -12,7 +12,7 @@ from rich.text import Text
 from pipeline.cli.connect import Asked, ConfigOption, DataDirOption, Reader, StoreOption, UrlOption, reading
 from pipeline.cli.letters import Letter, ReasonOption, SinceOption, letters, opened, originals_key
 from pipeline.cli.mend import replay
-from pipeline.cli.output import Column, Output, OutputOption, say, write_json, write_rows
+from pipeline.cli.output import MOST_SHOWN, Column, Output, OutputOption, say, write_json, write_rows
 from pipeline.errors import ConfigError, SealedOriginal
 from pipeline.harmless import printable
 from pipeline.model import Source
@@ -58,7 +58,7 @@ def list_letters(
     since: SinceOption = None,
     reason: ReasonOption = None,
     source: Annotated[Source | None, typer.Option(help="Whose.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most letters shown.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_SHOWN, help="Most letters shown.")] = 50,
     store: StoreOption = None,
     url: UrlOption = None,
     data_dir: DataDirOption = None,

@@ -48,7 +48,7 @@ def ledger(
 
     Whole minutes, UTC. The table and JSON give the sums, the gaps in HAProxy's log counter and a statement;
     JSON lines and CSV give one row a minute and source. Exit code 0, with --check 1 where the account does not
-    add up, the store holds less than it says, or lines of HAProxy's are missing.
+    add up, the store holds more or less than it says, lines of HAProxy's are missing, or there is no account.
     """
     now_us = time.time_ns() // 1000
     since_s = moment_us("--since", since, now_us) // _MICROSECONDS // _MINUTE_S * _MINUTE_S
@@ -64,7 +64,7 @@ def ledger(
         draw(*_drawn(evidence))
     else:
         write_rows(minute_rows(evidence.ledger), output, ())
-    if check and (evidence.gaps or not reconciles(evidence)):
+    if check and (not evidence.ledger.sources() or evidence.gaps or not reconciles(evidence)):
         raise typer.Exit(1)
 
 
@@ -92,6 +92,7 @@ def gather(client: Client, since_s: int, until_s: int, *, check: bool) -> Eviden
         loss.dropped,
         *_requests(client, since_s, until_s),
         kept(client) if check else (),
+        over_s=int(now_s) // _MINUTE_S * _MINUTE_S,
     )
 
 

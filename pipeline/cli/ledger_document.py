@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pipeline.store.gaps import Gap, Process, gap_document
@@ -32,6 +33,8 @@ class Evidence(NamedTuple):
     requests: Mapping[str, int]
     """Stored requests that began in the period: `complete`, or `edge_only` and `gateway_only` with the reason."""
     kept: Sequence[Kept] = ()
+    over_s: int | None = None
+    """Up to here all minutes were over when the store was asked, UTC epoch seconds; None: the whole period."""
 
 
 def ledger_document(evidence: Evidence) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def ledger_document(evidence: Evidence) -> dict[str, Any]:
         "until": shown_minute(evidence.until_s),
         "reconciles": reconciles(evidence),
         "sources": {source: _source(ledger, source) for source in ledger.sources()},
-        "not_running": [_stretch(*part) for part in not_running(ledger)],
+        "not_running": [_stretch(*part) for part in not_running(evidence)],
         "requests": dict(evidence.requests),
         "edge_lines": {
             "with_counter": sum(process.lines for process in evidence.processes),
@@ -97,7 +100,7 @@ def statement(evidence: Evidence) -> Iterator[str]:
         for kind in ("dropped", "dead_letter"):
             if reasons := ledger.reasons(source, kind):
                 yield f"{source}: {_NAMES.get(kind, kind)} by reason: {_listed(reasons)}."
-    for part in not_running(ledger):
+    for part in not_running(evidence):
         yield f"No account was kept from {shown_minute(part[0])} to {shown_minute(part[1])}: nothing ran."
     if evidence.requests:
         yield f"Requests that began in the period: {_listed(evidence.requests)}."
@@ -114,14 +117,14 @@ def silent(ledger: Ledger, source: str) -> list[tuple[int, int]]:
     return _joined(minute_s for minute_s, sums in ledger.minutes(source) if not sums["received"])
 
 
-def not_running(ledger: Ledger) -> list[tuple[int, int]]:
-    """Give the stretches between the first look and the last in which there was none."""
-    looked = {line.minute_s for line in ledger.lines if line.kind == "received"}
-    if not looked:
+def not_running(evidence: Evidence) -> list[tuple[int, int]]:
+    """Give the stretches of the period in which nobody looked, where somebody ever did."""
+    if not evidence.ledger.sources():
         return []
-    return _joined(
-        minute_s for minute_s in range(min(looked), max(looked), _MINUTE_S) if minute_s not in looked
-    )
+    looked = {line.minute_s for line in evidence.ledger.lines if line.kind == "received"}
+    over_s = evidence.until_s if evidence.over_s is None else min(evidence.until_s, evidence.over_s)
+    ends = pairwise([evidence.since_s - _MINUTE_S, *sorted(looked), over_s])
+    return [(last_s + _MINUTE_S, next_s) for last_s, next_s in ends if next_s > last_s + _MINUTE_S]
 
 
 def shown_minute(second: int) -> str:

@@ -47,12 +47,14 @@ def letters(
     source: Source | None = None,
     prefix: str = "",
     limit: int | None,
+    with_bodies: bool = True,
 ) -> Iterator[Letter]:
-    """Ask the store for dead letters, newest first, without their originals."""
+    """Ask the store for dead letters, newest first, without their originals; all of them fit without bodies."""
     since_us = moment_us("--since", since, SystemClock().now_ns() // 1000) if since else 0
     found = reader.client.query(
         "SELECT formatDateTime(arrival_time, '%Y-%m-%dT%H:%i:%SZ', 'UTC') AS arrived, toString(source) AS of, "
-        "peer, reason, detail, body, fingerprint, size, toString(original_key) AS key FROM dead_letters "
+        "peer, reason, detail, if({bodies:UInt8} = 1, body, '') AS shown, fingerprint, size, "
+        "toString(original_key) AS key FROM dead_letters "
         "WHERE toUnixTimestamp64Micro(toDateTime64(arrival_time, 6)) >= {since:Int64} "
         "AND (empty({reasons:Array(String)}) OR has({reasons:Array(String)}, toString(reason))) "
         "AND ({source:String} = '' OR toString(source) = {source:String}) AND startsWith(fingerprint, {prefix:String}) "
@@ -62,6 +64,7 @@ def letters(
             "reasons": reasons or [],
             "source": source.value if source else "",
             "prefix": prefix,
+            "bodies": int(with_bodies),
             "limit": limit or 10_000_000,
         },
     )

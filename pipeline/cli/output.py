@@ -24,6 +24,9 @@ from pipeline.harmless import defused, escaped_json, printable
 
 Row = Mapping[str, Any]
 
+MOST_SHOWN = 10**9
+"""Highest `--limit`: more than any store holds, and a number that Python and SQL can count to."""
+
 _GAP = 2
 """Cells between two columns."""
 _ALIGNED = 60

@@ -71,8 +71,10 @@ def access(
     """
     wanted, filters = _wanted(since, until, identity, service, route, status)
     path = out or Path(f"access_{_day(since)}_{_day(until)}.{form}")
-    beside = path.with_name(path.name + ".manifest.json")
+    beside = path.parent / f"{path.name}.manifest.json"
     for file in (path, beside):
+        if file.is_dir():
+            raise ConfigError(f"--out {file} is a directory: name a file in it")
         if file.exists() and not force:
             raise ConfigError(f"{file} is there already: give --out, or --force to write over it")
     with reading(Asked(store, url, data_dir, config_file)) as reader:
@@ -113,6 +115,7 @@ def _day(text: str) -> str:
 def _write(reader: Reader, wanted: Wanted, filters: dict[str, Any], path: Path, form: Form) -> dict[str, Any]:
     """Write the rows; give the manifest."""
     client, since_us, until_us = reader.client, wanted.since_us or 0, wanted.until_us or 0
+    asked_us = SystemClock().now_ns() // 1000
     with _progress(count_of(client, wanted)) as on_rows:
         tally, changed_cells = write_rows(client, wanted, path, form, on_rows)
     minutes = since_us // _MINUTE_US, -(-until_us // _MINUTE_US)
@@ -122,7 +125,12 @@ def _write(reader: Reader, wanted: Wanted, filters: dict[str, Any], path: Path, 
         asked=asked_for(wanted, filters),
         made=made_now(now_us, reader.place, __version__),
         tally=tally,
-        whole=completeness(tally, ledger_document(evidence), dead_letters_of(client, wanted)),
+        whole=completeness(
+            tally,
+            ledger_document(evidence),
+            dead_letters_of(client, wanted),
+            is_over=until_us + _MINUTE_US <= asked_us,
+        ),
         form=form,
         changed_cells=changed_cells,
         files=[facts_of(path)],

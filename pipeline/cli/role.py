@@ -27,13 +27,13 @@ def run_role(name: Literal["ingest", "join"], config: Config) -> None:
 
 
 async def _run(name: Literal["ingest", "join"], config: Config) -> bool:
-    from pipeline import topology_kafka  # noqa: PLC0415 -- the engine of the store takes 1 s to load
+    from pipeline import topology_ingest, topology_kafka  # noqa: PLC0415 -- the engine of the store takes 1 s to load
 
     tune()
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    role = topology_kafka.ingesting if name == "ingest" else topology_kafka.joining
+    role = topology_ingest.ingesting if name == "ingest" else topology_kafka.joining
     return await topology_kafka.run_role(role, config, stop, _say_ready)
 
 

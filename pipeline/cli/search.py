@@ -11,7 +11,7 @@ import typer
 from pipeline.cli.connect import Asked, ConfigOption, DataDirOption, StoreOption, UrlOption, reading
 from pipeline.cli.draw_table import lineage_columns
 from pipeline.cli.lineage_rows import lineage_row
-from pipeline.cli.output import Output, OutputOption, say, seen_width, write_rows
+from pipeline.cli.output import MOST_SHOWN, Output, OutputOption, say, seen_width, write_rows
 from pipeline.cli.search_options import moment_us, networks, one_of, status_ranges
 from pipeline.clock import SystemClock
 from pipeline.document import lineage_document
@@ -45,7 +45,7 @@ def search(
         str | None, typer.Option(help="Begun at or after: 15m, 24h, 7d ago, or RFC 3339.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Begun before: the same.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most lineages shown.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_SHOWN, help="Most lineages shown.")] = 50,
     status: Annotated[Words, typer.Option(help="503, 5xx or '>=400', of what the client got.")] = None,
     method: Annotated[Words, typer.Option(help="Request method.")] = None,
     path: Annotated[Words, typer.Option(help="A prefix, or a pattern with * and ?.")] = None,

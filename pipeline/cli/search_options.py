@@ -16,20 +16,23 @@ _CLASS = re.compile(r"([1-9])xx", re.IGNORECASE)
 _COMPARED = re.compile(r"(>=|<=|>|<|=)?\s*([0-9]{1,3})")
 _HIGHEST = 65_535
 """The store keeps 16 bits of a status."""
+_FIRST_US = -62_135_596_800_000_000
+_LAST_US = 253_402_300_740_000_000
+"""From the first minute of the year 1 to the last of 9999: what can be written as a date."""
 
 
 def moment_us(option: str, text: str, now_us: int) -> int:
     """Read a time: `15m`, `24h`, `7d` ago, or RFC 3339; without a zone it is UTC.
 
     Returns:
-        UTC epoch microseconds.
+        UTC epoch microseconds; the nearest of the years 1 to 9999.
 
     Raises:
         ConfigError: It is neither.
     """
     ago = _AGO.fullmatch(text.strip())
     if ago:
-        return now_us - int(ago[1]) * _UNITS_S[ago[2]] * 1_000_000
+        return max(_FIRST_US, now_us - int(ago[1]) * _UNITS_S[ago[2]] * 1_000_000)
     try:
         date = datetime.fromisoformat(text.strip())
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
@@ -38,7 +41,7 @@ def moment_us(option: str, text: str, now_us: int) -> int:
         raise ConfigError(
             f"{option} {text!r} is no time; write 15m, 24h or 7d for so long ago, or 2026-11-23T18:57:23Z"
         ) from error
-    return round(seconds * 1_000_000)
+    return min(max(_FIRST_US, round(seconds * 1_000_000)), _LAST_US)
 
 
 def span_us(option: str, text: str) -> int:

@@ -9,6 +9,7 @@ again, up to a day of minutes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -90,15 +91,13 @@ class LedgerKeeper:
         self._minute_s = 0
         self._taken_ns = 0
         self._unwritten: dict[tuple[int, *_Key], LedgerRow] = {}
-        self._group = asyncio.TaskGroup()
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self.written_ns = 0
         """When rows were last made durable, UTC epoch nanoseconds."""
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
-        self._task = self._group.create_task(self._run(), name="ledger")
+        self._task = asyncio.create_task(self._run(), name="ledger")
         return self
 
     async def __aexit__(
@@ -106,7 +105,8 @@ class LedgerKeeper:
     ) -> None:
         if self._task is not None:
             self._task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
         self.look()
         await self.write()
 
@@ -157,14 +157,19 @@ class LedgerKeeper:
     async def _run(self) -> None:
         """Look at whole tens of seconds; once a minute do what else is due."""
         self.look()
-        minute_s = self._minute_s
         while True:
             await asyncio.sleep(_LOOK_S - self._clock.now_ns() / 1e9 % _LOOK_S)
-            await self.write()
-            self.look(back_ns=int(_LOOK_S * 5e8))
-            if self._minute_s != minute_s:
-                minute_s = self._minute_s
-                await self._each_minute()
+            try:
+                await self._turn()
+            except Exception as error:  # noqa: BLE001 -- what counts records may not stop what stores them
+                _log.error("the ledger failed and goes on: %s", type(error).__name__)
+
+    async def _turn(self) -> None:
+        minute_s = self._minute_s
+        await self.write()
+        self.look(back_ns=int(_LOOK_S * 5e8))
+        if self._minute_s != minute_s:
+            await self._each_minute()
 
     def _numbers(self) -> Iterable[tuple[_Key, int]]:
         for instance, account in self._accounts().items():

@@ -37,3 +37,5 @@ async def _repeat(interval_s: float, act: Callable[[], Awaitable[object]], name:
             await act()
         except StoreUnavailable as error:
             _log.warning("%s: put off, the store did not answer: %s", name, error)
+        except Exception as error:  # noqa: BLE001 -- work beside the stages may not end with one fault, unseen
+            _log.error("%s failed, tried again in %.0f s: %s", name, interval_s, type(error).__name__)

@@ -137,8 +137,18 @@ def _make_parquet(lines: Path) -> None:
     )
     made = lines.with_suffix(".parquet-made")
     try:
-        words = [sys.executable, "-c", _PARQUET, str(lines.resolve()), str(made.resolve()), ", ".join(types)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 -- our own words
+        words = [
+            sys.executable,
+            "-P",
+            "-c",
+            _PARQUET,
+            str(lines.resolve()),
+            str(made.resolve()),
+            ", ".join(types),
+        ]
+        done = subprocess.run(  # noqa: S603 -- our own words; nothing is imported from where we stand
+            words, capture_output=True, text=True, check=False, umask=0o077
+        )
         if done.returncode or not made.exists():
             raise ReportError(f"cannot make Parquet: {done.stderr.strip().rsplit(chr(10), 1)[-1]}")
         made.chmod(0o600)

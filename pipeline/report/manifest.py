@@ -49,17 +49,20 @@ class Tally:
         return sum(self._by["missing"][reason] for reason in _LOST)
 
 
-def completeness(tally: Tally, evidence: Mapping[str, Any], dead_letters: int) -> dict[str, Any]:
+def completeness(
+    tally: Tally, evidence: Mapping[str, Any], dead_letters: int, *, is_over: bool = True
+) -> dict[str, Any]:
     """Say whether the report can be taken for all that happened.
 
     Args:
         tally: Of the rows.
         evidence: The document of `hoptrail ledger` for the same period.
         dead_letters: Records that arrived in the period and could not be read.
+        is_over: Whether the period ended so long ago that its account was written since.
 
     Returns:
         `state`: `incomplete` where something is known to lack, `unknown` where nobody watched for a part of the
-        period, else `complete`; `because`, sentences; and the ledger's own document.
+        period or it is not over, else `complete`; `because`, sentences; and the ledger's own document.
     """
     lacks = [
         (evidence["edge_lines"]["missing"], "lines that HAProxy counted never came"),
@@ -79,6 +82,8 @@ def completeness(tally: Tally, evidence: Mapping[str, Any], dead_letters: int) -
         because.append("no account was kept in the period: the records came to this store some other time")
     if evidence["not_running"]:
         because.append(f"nobody watched during {len(evidence['not_running'])} stretches of the period")
+    if not is_over:
+        because.append("the period was not over, or not for a minute, when the report was made")
     state = "incomplete" if known else "unknown" if because else "complete"
     return {"state": state, "because": because, "ledger": dict(evidence)}
 

@@ -10,7 +10,7 @@ first where there are several.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -168,6 +168,14 @@ class ClickHouseSink:
             StoreUnavailable: What was not counted will be the next time.
         """
         return await self._rollups.count(at_once=at_once)
+
+    async def count_shared_minutes(self, is_mine: Callable[[int], bool]) -> int:
+        """Count anew the minutes that are ours among many writers, whoever changed them; gives how many.
+
+        Raises:
+            StoreUnavailable: What was not counted will be the next time.
+        """
+        return await self._rollups.count_shared(is_mine)
 
     async def retention(self) -> dict[str, Kept]:
         """Give how long rows are kept, by kind.

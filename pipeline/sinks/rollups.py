@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pipeline.clock import Clock
 from pipeline.model import Lineage
+from pipeline.sinks.shared_minutes import SharedMinutes
 from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import Dsn
-from pipeline.store.rollups import MINUTE_S, count_minutes, mark, marked
+from pipeline.store.rollups import MINUTE_S, count_minutes, mark, marked, marks_by_minute, unmark
 from pipeline.store.thread import OneThread
 
 _MINUTE_US = MINUTE_S * 1_000_000
@@ -49,6 +50,7 @@ class Rollups:
         self._being_written: set[int] = set()
         self._others: dict[int, set[int]] = {}
         """Marks that were found when the store was opened."""
+        self._shared = SharedMinutes()
         self._thread = OneThread("rollups")
         self._connection: Connection | None = None
 
@@ -72,7 +74,9 @@ class Rollups:
         minutes = _minutes(rows)
         with self._lock:
             self._being_written = minutes
-            fresh = minutes - self._touched.keys()
+            fresh = {
+                one for one in minutes if not self._touched.get(one, (0, 0))[1]
+            }  # others' marks are not ours
             version = self._next_version()
         try:
             mark(connection, ((minute, self._writer) for minute in sorted(fresh)), version)
@@ -95,20 +99,45 @@ class Rollups:
         """
         return await self._thread.run(lambda: self._count(at_once=at_once))
 
+    async def count_shared(self, is_mine: Callable[[int], bool]) -> int:
+        """Count what is due, whoever wrote it, as one of many that write: each minute is counted by one of them.
+
+        Args:
+            is_mine: Says whether an epoch minute is ours to count; called on another thread.
+
+        Raises:
+            StoreUnavailable: What was not counted stays due.
+        """
+        return await self._thread.run(lambda: self._count_shared(is_mine))
+
     async def close(self) -> None:
         """Close the client; what is marked is counted by whoever opens the store next."""
         await self._thread.close(lambda: None if self._connection is None else self._connection.close())
 
-    def _count(self, *, at_once: bool) -> int:
+    def _opened(self) -> Connection:
         if self._connection is None:
             self._connection = connect(self._dsn)
-        counted = 0
+        return self._connection
+
+    def _count_shared(self, is_mine: Callable[[int], bool]) -> int:
+        connection, counted = self._opened(), 0
+        while self._take(at_once=False):
+            pass  # what rests is marked anew when it is written to again: whoever counts it sees that
+        for due in self._shared.due(marks_by_minute(connection), is_mine, self._clock.now_ns()):
+            count_minutes(connection, list(due.minutes))
+            unmark(connection, due.outdated)
+            self._shared.done(due)
+            counted += len(due.minutes)
+        return counted
+
+    def _count(self, *, at_once: bool) -> int:
+        connection, counted = self._opened(), 0
         while taken := self._take(at_once=at_once):
             version = self._taken_at
             try:
-                count_minutes(self._connection, list(taken))
+                count_minutes(connection, list(taken))
                 marks = [(one, who) for one in taken for who in (self._writer, *self._others.get(one, ()))]
-                mark(self._connection, marks, version, is_deleted=True)
+                mark(connection, marks, version, is_deleted=True)
             except BaseException:
                 self._give_back(taken)
                 raise

@@ -28,6 +28,10 @@ class Kind(NamedTuple):
     """From the sent value to the stored one, SQL."""
     get: str = "{}"
     """From the stored value to the one that is read back, SQL."""
+    plain: str = "{}"
+    """The same without what `plain_rows` does itself."""
+    blank: bool = False
+    """Zero or the empty string is "unknown", and is read back as None."""
 
 
 class Column(NamedTuple):
@@ -43,20 +47,20 @@ class Column(NamedTuple):
 _GET_TEXT, _GET_NUMBER = "nullIf({}, '')", "nullIf({}, 0)"
 _PUT_TIME, _GET_TIME = "fromUnixTimestamp64Micro({}, 'UTC')", "toUnixTimestamp64Micro({})"
 
-TEXT = Kind("String", "String", get=_GET_TEXT)
-WORD = Kind("String", "LowCardinality(String)", get="nullIf(toString({}), '')")
+TEXT = Kind("String", "String", get=_GET_TEXT, blank=True)
+WORD = Kind("String", "LowCardinality(String)", get="nullIf(toString({}), '')", blank=True)
 """Of few different values. Not within arrays: an `Array(LowCardinality(String))` costs ten times more."""
 ALWAYS_TEXT = Kind("String", "String")
 ALWAYS_WORD = Kind("String", "LowCardinality(String)", get="toString({})")
 HASH = Kind("UInt64", "UInt64")
-SMALL = Kind("UInt16", "UInt16", get=_GET_NUMBER)
-MIDDLE = Kind("UInt32", "UInt32", get=_GET_NUMBER)
+SMALL = Kind("UInt16", "UInt16", get=_GET_NUMBER, blank=True)
+MIDDLE = Kind("UInt32", "UInt32", get=_GET_NUMBER, blank=True)
 COUNT = Kind("UInt16", "UInt16")
 SIZE = Kind("Nullable(Int64)", "Nullable(Int64)")
 OFFSET = Kind("Int64", "Int64")
 REAL = Kind("Nullable(Float64)", "Nullable(Float64)")
-TIME = Kind("Int64", "DateTime64(6, 'UTC')", put=_PUT_TIME, get=f"nullIf({_GET_TIME}, 0)")
-ALWAYS_TIME = Kind("Int64", "DateTime64(6, 'UTC')", put=_PUT_TIME, get=_GET_TIME)
+TIME = Kind("Int64", "DateTime64(6, 'UTC')", _PUT_TIME, f"nullIf({_GET_TIME}, 0)", _GET_TIME, blank=True)
+ALWAYS_TIME = Kind("Int64", "DateTime64(6, 'UTC')", _PUT_TIME, _GET_TIME, _GET_TIME)
 YES_NO = Kind("Bool", "Bool")
 TEXTS = Kind("Array(String)", "Array(String)")
 PAIRS = Kind(
@@ -64,11 +68,16 @@ PAIRS = Kind(
     "Map(String, String)",
     "CAST({}, 'Map(String, String)')",
     "CAST({}, 'Array(Tuple(String, String))')",
+    "CAST({}, 'Array(Tuple(String, String))')",
 )
 
 ROW = (
     Column(
-        "bucket_s", "bucket", Kind("Int64", "DateTime('UTC')", "toDateTime({}, 'UTC')", "toUnixTimestamp({})")
+        "bucket_s",
+        "bucket",
+        Kind(
+            "Int64", "DateTime('UTC')", "toDateTime({}, 'UTC')", "toUnixTimestamp({})", "toUnixTimestamp({})"
+        ),
     ),
     Column("request_id", "request_id", ALWAYS_TEXT),
     Column("rec_id", "rec_id", HASH),

@@ -93,7 +93,7 @@ class Connection:
         if token:
             settings += f", insert_deduplication_token = '{token}'"
         types = structure.replace("'", "\\'")
-        with answering():
+        with answering(takes_rows=True):
             if self._embedded:
                 with _as_file(lines) as path:
                     source = f"file('{path}', '{FORMAT}', '{types}')"
@@ -109,13 +109,18 @@ class Connection:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Turn what the client raises into our own two errors."""
+def answering(*, takes_rows: bool = False) -> Iterator[None]:
+    """Turn what the client raises into our own two errors.
+
+    Args:
+        takes_rows: Whether the store may refuse what it is given for what it holds. What it cannot answer it may
+            answer later, whatever it says: a look-up that meets its limit of memory ends nobody.
+    """
     try:
         yield
     except DatabaseError as error:
         code = error.code
-        if code in _CONTENT or code == _TOO_LARGE:
+        if takes_rows and (code in _CONTENT or code == _TOO_LARGE):
             raise Refused(error.name or f"error {code}", by_content=code in _CONTENT) from None
         raise StoreUnavailable(in_words(error)) from error
     except (Error, OSError) as error:

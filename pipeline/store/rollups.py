@@ -133,13 +133,22 @@ def marked(connection: Connection) -> dict[int, set[int]]:
     Raises:
         StoreUnavailable: The store did not answer.
     """
+    return {minute: set(versions) for minute, versions in marks_by_minute(connection).items()}
+
+
+def marks_by_minute(connection: Connection) -> dict[int, dict[int, int]]:
+    """Give the minutes that are to be counted anew, and the version of each writer's mark.
+
+    Raises:
+        StoreUnavailable: The store did not answer.
+    """
     with answering():
         rows = connection.client.query(
-            f"SELECT intDiv(toUnixTimestamp(minute), 60), writer FROM {MARKS} FINAL"  # noqa: S608 -- our name
+            f"SELECT intDiv(toUnixTimestamp(minute), 60), writer, version FROM {MARKS} FINAL"  # noqa: S608 -- our name
         ).result_rows
-    found: dict[int, set[int]] = {}
-    for minute, writer in rows:
-        found.setdefault(int(minute), set()).add(int(writer))
+    found: dict[int, dict[int, int]] = {}
+    for minute, writer, version in rows:
+        found.setdefault(int(minute), {})[int(writer)] = int(version)
     return found
 
 
@@ -157,7 +166,19 @@ def mark(
     Raises:
         StoreUnavailable: Nothing, or not everything, was marked.
     """
-    rows = [[minute * MINUTE_S, writer, version, int(is_deleted)] for minute, writer in marks]
+    _put(connection, [[minute * MINUTE_S, writer, version, int(is_deleted)] for minute, writer in marks])
+
+
+def unmark(connection: Connection, marks: Iterable[tuple[int, int, int]]) -> None:
+    """Take marks away unless they have been set anew: UTC epoch minute, writer and version of each.
+
+    Raises:
+        StoreUnavailable: Nothing, or not everything, was taken away.
+    """
+    _put(connection, [[minute * MINUTE_S, writer, version + 1, 1] for minute, writer, version in marks])
+
+
+def _put(connection: Connection, rows: Sequence[Sequence[int]]) -> None:
     if rows:
         with answering():
             connection.client.insert(

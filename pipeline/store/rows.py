@@ -50,7 +50,7 @@ class Row(msgspec.Struct, gc=False, array_like=True):
     span_decision: str | None
     spans_sent: int
     span_parent_id: str | None
-    edge: EdgeRecord
+    edge: EdgeRecord | None
     attempts: tuple[GatewayRecord, ...]
     has_edge: bool
 

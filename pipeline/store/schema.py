@@ -152,7 +152,7 @@ def _apply(connection: Connection, cluster: str | None) -> list[Migration]:
     client = connection.client
     todo = list(rendered(pending(connection), cluster))
     try:
-        with answering():
+        with answering(takes_rows=True):
             for statement in _ledger_statements(str(client.database), cluster):
                 client.command(statement)
             for migration in todo:

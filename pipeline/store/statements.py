@@ -71,6 +71,12 @@ def select_list() -> str:
     return ", ".join((*row, _edge(), _attempts(), HAS_EDGE))
 
 
+def plain_names(of: Iterable[Column], prefix: str, *, arrays: bool = False) -> list[str]:
+    """Give what to SELECT of columns, with a function only where the type in JSON would be another."""
+    names = [(quoted(prefix + column.name), column.kind.plain) for column in of]
+    return [_mapped(plain, name) if arrays else plain.format(name) for name, plain in names]
+
+
 def _edge() -> str:
     """The edge record as a tuple; its eight timers are one within it."""
     values: list[str] = []

@@ -10,6 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
+from pipeline.cli.letters import Original
+from pipeline.cli.mend import Mender
+from pipeline.formats.redact import Redactor
+from pipeline.model import Source
+
 ROOT = Path(__file__).resolve().parents[2]
 HOPTRAIL = Path(sys.executable).with_name("hoptrail")
 GOOD = b'127.0.0.1:1 [23/Nov/2026:18:35:39.609] fe be/s 0/0/0/0/7 200 85 - - ---- 1/1/0/0/2 0/0 "GET /good HTTP/1.1" abc-1\n'
@@ -72,6 +77,7 @@ def test_letters_are_found_by_reason_source_and_time(place: Place) -> None:
     assert count("--reason", "no_date") == 1
     assert count("--source", "haproxy") == 2
     assert count("--limit", "1") == 1
+    assert place.run("dead-letters", "list", "--limit", "9" * 20).code == 2
     assert place.run("dead-letters", "list", "--reason", "too_large").code == 1
 
 
@@ -96,6 +102,7 @@ def test_after_a_mend_the_originals_are_found_in_the_log_and_come_in(place: Plac
     assert ran.code == 0, ran.err
     assert "1 of 3 dead letters are understood now" in ran.err
     assert (mended / "haproxy.log").read_bytes() == CUSTOM
+    assert (mended / "haproxy.log").stat().st_mode & 0o777 == 0o600
     again = place.run(
         "replay", "--haproxy", str(mended / "haproxy.log"), "--log-format", FORMAT, "-o", "json"
     )
@@ -230,3 +237,12 @@ def test_an_original_that_was_changed_in_the_store_is_not_shown(keyed: Keyed) ->
     ran = place.run("dead-letters", "show", letter["fingerprint"], "--original", "--key-file", str(key))
     assert (ran.code, ran.out) == (1, "")
     assert "cannot be opened: it was changed, or belongs to another letter" in ran.err
+
+
+def test_a_record_on_which_our_own_code_fails_still_is_counted_as_not_understood(tmp_path: Path) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("nobody foresaw it")
+
+    mender = Mender(Redactor(b"k" * 32), {Source.KONG: fails, Source.HAPROXY: fails}, tmp_path / "mended")
+    mender.take(Original(Source.KONG, "0" * 64, b"{}"))
+    assert mender.counts == {"dead": 1}

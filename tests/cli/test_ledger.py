@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from pipeline.cli.ledger_document import Evidence, ledger_document, minute_rows, reconciles, statement
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli.ledger import gather
+from pipeline.cli.ledger_document import (
+    Evidence,
+    ledger_document,
+    minute_rows,
+    not_running,
+    reconciles,
+    statement,
+)
+from pipeline.store.connection import connect
+from pipeline.store.dsn import parse_dsn
 from pipeline.store.gaps import Gap, Process
 from pipeline.store.ledger import Kept, Ledger, Line
 
@@ -79,6 +92,22 @@ def test_minutes_in_which_nothing_ran_are_told_from_silent_ones() -> None:
     ]
 
 
+def test_minutes_before_the_first_look_and_after_the_last_were_not_watched_either() -> None:
+    hour = _evidence(since_s=MINUTE_S - 1800, until_s=MINUTE_S + 1800)
+    assert not_running(hour) == [
+        (MINUTE_S - 1800, MINUTE_S),
+        (MINUTE_S + 120, MINUTE_S + 180),
+        (MINUTE_S + 240, MINUTE_S + 1800),
+    ]
+    assert not_running(hour._replace(over_s=MINUTE_S + 300))[-1] == (MINUTE_S + 240, MINUTE_S + 300)
+    assert not_running(hour._replace(over_s=MINUTE_S + 240))[-1] == (MINUTE_S + 120, MINUTE_S + 180)
+
+
+def test_a_period_after_the_last_look_was_not_watched_at_all() -> None:
+    assert not_running(_evidence([])) == [(MINUTE_S, MINUTE_S + 240)]
+    assert not_running(_evidence(ledger=Ledger([], {}, {}))) == []
+
+
 def test_a_store_that_holds_less_than_the_ledger_says_does_not_reconcile() -> None:
     assert reconciles(_evidence(kept=(Kept("bus-5", "stored", 1499, 1499),)))
     evidence = _evidence(kept=(Kept("bus-5", "stored", 1499, 1498),))
@@ -108,3 +137,17 @@ def test_a_period_without_an_account_says_so() -> None:
         "From 2026-11-23T18:57:00Z to 2026-11-23T19:01:00Z Hoptrail kept no account: it did not run, or not with "
         "this store."
     )
+
+
+def test_requests_are_counted_by_their_start_whatever_hour_their_place_in_the_store_is(
+    data_dir: Path, documents: list[dict[str, Any]]
+) -> None:
+    since, until = "2026-11-23T18:57:00", "2026-11-23T18:58:00"
+    inside = [one for one in documents if since <= one["start_time"] < until]
+    connection = connect(parse_dsn(f"chdb://{data_dir}/store"))
+    try:
+        evidence = gather(connection.client, MINUTE_S, MINUTE_S + 60, check=False)
+    finally:
+        connection.close()
+    assert sum(evidence.requests.values()) == len(inside) > 1000
+    assert evidence.requests["complete"] == sum(one["outcome"] == "complete" for one in inside)

@@ -186,3 +186,7 @@ def test_times_ago_are_counted_from_now(run: Run, data_dir: Path, documents: lis
     assert len(found(run, data_dir, "--since", f"{abs(weeks)}w")) in {0, len(documents)}
     assert found(run, data_dir, "--until", "5000w") == []
     assert len(found(run, data_dir, "--since", "5000w")) == len(documents)
+
+
+def test_more_than_can_be_counted_to_is_refused(run: Run, data_dir: Path) -> None:
+    assert run("search", "--limit", "9" * 20, "--data-dir", str(data_dir)).code == 2

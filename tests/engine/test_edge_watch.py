@@ -56,3 +56,20 @@ async def test_a_store_that_is_away_leaves_what_is_known_as_it_is() -> None:
 
 async def test_before_the_first_look_nothing_is_said_to_be_whole() -> None:
     assert _watch(Store(), BASE).document()["looked_at"] is None
+
+
+async def test_where_lines_come_in_no_order_a_gap_counts_once_all_before_its_end_is_stored() -> None:
+    """Its own offset says nothing there; and who does not lead says nothing, nor asks."""
+    told: list[int | None] = [0, NOW_S - 30, NOW_S - 29, None]
+
+    async def settled_s() -> int | None:
+        return told.pop(0)
+
+    store = Store(_gap(3, BASE + 10))
+    watch = EdgeWatch(store.edge_loss, dict, ManualClock(NOW_S * 10**9), settled_s=settled_s)
+    seen = []
+    while told:
+        await watch.look()
+        seen.append((watch.missing, watch.dropped))
+    assert seen == [(0, 9), (0, 9), (3, 9), (0, 0)]
+    assert len(store.asked) == 3

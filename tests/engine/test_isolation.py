@@ -6,12 +6,17 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from pipeline.contracts import MOST_PER_ID, Batch, LookupKey
+from pipeline.engine.progress import Progress
+from pipeline.engine.writing import WriteStage
 from pipeline.errors import StoreUnavailable
+from pipeline.join.group import Group
 from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage, OutcomeKind
 from pipeline.sinks.memory import MemoryStore
+from pipeline.sinks.refused import REASON, dead_letters_of
 
 MakeEdge = Callable[..., EdgeRecord]
 MakeAttempt = Callable[..., GatewayRecord]
@@ -132,3 +137,70 @@ async def test_a_disk_that_fails_ends_the_engine_and_commits_nothing(process: An
         await process.read_empty()
     assert caught.group_contains(OSError)
     assert sum(process.bus.account().pending.values()) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError()])
+async def test_what_the_machine_fails_at_is_no_fault_of_the_record(
+    process: Any, edge: MakeEdge, error: Exception
+) -> None:
+    still_to_come = [error]
+
+    class Bucketless(EdgeRecord, frozen=True):
+        """Fails once, where its place in the store is asked for, as code does on a machine without memory."""
+
+        def __getattribute__(self, name: str) -> object:
+            if name == "request_start_us" and still_to_come:
+                raise still_to_come.pop()
+            return super().__getattribute__(name)
+
+    record = edge("edge-made-id-0001")
+    failing = Bucketless(*(getattr(record, name) for name in EdgeRecord.__struct_fields__))
+    stage = WriteStage(bus=process.bus, store=process.store, clock=process.clock, progress=Progress())
+    draft = process.draft()
+    draft.groups = [Group([failing], [], "window", look_up=False)]
+    with pytest.raises(type(error)):
+        await stage.write(draft)
+    assert process.store.dead_letters == []
+
+
+async def test_copies_of_a_record_that_cannot_be_handled_leave_with_it(process: Any, edge: MakeEdge) -> None:
+    broken = _broken(edge, AT_SETTLE)
+    await process.give(broken, broken, broken)
+    await process.read_empty()
+    assert process.left() == {INTERNAL: 3}
+
+
+async def test_what_still_waits_and_cannot_be_shown_is_not_buried_yet(process: Any, edge: MakeEdge) -> None:
+    await process.give(_broken(edge, AT_SETTLE))
+    (delivery,) = await process.bus.read(10, 0.0)
+    (record,) = process.reader.records.values()
+    stage = WriteStage(bus=process.bus, store=process.store, clock=process.clock, progress=Progress())
+    draft = process.draft()
+    draft.shown = [
+        Group([msgspec.structs.replace(record, offset=delivery.offset)], [], "pending", look_up=False)
+    ]
+    await stage.write(draft)
+    assert process.store.dead_letters == process.store.lineages == []
+    assert sum(process.bus.account().pending.values()) == 1
+
+
+class _Refusing(MemoryStore):
+    """A store that does not take the rows of one path for what they hold."""
+
+    async def write(self, batch: Batch) -> list[DeadLetter]:
+        refused = [row for row in batch.lineages if row.edge and row.edge.path == "/refused"]
+        letters = [letter for row in refused for letter in dead_letters_of(row, "cannot_encode")]
+        taken = [row for row in batch.lineages if row not in refused]
+        await super().write(batch._replace(lineages=taken, dead_letters=[*batch.dead_letters, *letters]))
+        return letters
+
+
+async def test_records_of_a_row_that_the_store_refuses_are_accounted_for_as_dead_letters(
+    process: Any, edge: MakeEdge, attempt: MakeAttempt
+) -> None:
+    process.store = _Refusing()
+    await process.give(edge("edge-made-id-0001"), attempt("kong-1", "edge-made-id-0001"))
+    await process.give(edge("edge-made-id-0002", path="/refused"), attempt("kong-2", "edge-made-id-0002"))
+    await process.read_empty()
+    assert process.left() == {STORED: 2, (OutcomeKind.DEAD_LETTER, REASON): 2}
+    assert len(process.store.dead_letters) == 2

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from pipeline.bus.memory import MemoryBus
 from pipeline.clock import ManualClock
 from pipeline.contracts import Batch
 from pipeline.engine.ledger import Counted, LedgerKeeper, account_rows
-from pipeline.errors import StoreUnavailable
+from pipeline.errors import ConfigError, StoreUnavailable
 from pipeline.model import Delivery, LedgerRow, Outcome, OutcomeKind, Source
 from pipeline.sinks.memory import MemoryStore
 
@@ -189,3 +190,99 @@ async def test_leaving_writes_the_end() -> None:
     assert desk.totals()["haproxy", "stored", ""] == 5
     assert desk.totals()["kong", "refused", "http_log:too_large"] == 2
     assert desk.totals()["", "committed", ""] == desk.bus.committed
+
+
+async def test_what_fails_beside_it_comes_out_as_it_was_and_the_end_is_written() -> None:
+    desk = Desk()
+
+    async def start() -> None:
+        async with desk.keeper:
+            await desk.receive(5)
+            raise ConfigError("the port is taken")
+
+    with pytest.raises(ConfigError, match="taken"):
+        await start()
+    assert desk.totals()["haproxy", "received", ""] == 5
+
+
+async def test_a_fault_of_its_own_neither_ends_it_nor_what_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.engine.ledger._LOOK_S", 0.01)
+    desk, again = Desk(), asyncio.Event()
+    writes = 0
+
+    async def write(rows: Sequence[LedgerRow]) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == 1:
+            raise RuntimeError("nobody foresaw it")
+        await desk.store.write(Batch((), (), (), rows))
+        again.set()
+
+    async with (
+        asyncio.timeout(10),
+        LedgerKeeper(accounts=desk.bus.accounts, write=write, clock=desk.clock, process="process-1"),
+    ):
+        await desk.receive(3)
+        await again.wait()
+    assert desk.totals()["haproxy", "received", ""] == 3
+
+
+async def test_what_changes_while_it_is_written_is_written_the_next_time() -> None:
+    desk, begun, may_end = Desk(), asyncio.Event(), asyncio.Event()
+
+    async def slowly(rows: Sequence[LedgerRow]) -> None:
+        begun.set()
+        await may_end.wait()
+        await desk.store.write(Batch((), (), (), rows))
+
+    keeper = LedgerKeeper(accounts=desk.bus.accounts, write=slowly, clock=desk.clock, process="process-1")
+    await desk.receive(1)
+    keeper.look()
+    writing = asyncio.create_task(keeper.write())
+    await begun.wait()
+    await desk.receive(1)
+    keeper.look()
+    may_end.set()
+    await writing
+    assert desk.minutes("received") == {0: 1}
+    await keeper.write()
+    assert desk.minutes("received") == {0: 2}
+
+
+async def test_an_outage_longer_than_what_is_kept_costs_its_oldest_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.engine.ledger._MOST_UNWRITTEN", 20)
+    desk = Desk()
+    desk.is_away = True
+    for _ in range(50):
+        desk.keeper.look()
+        await desk.keeper.write()
+        desk.turn(1)
+    desk.is_away = False
+    await desk.keeper.write()
+    assert len(desk.store.ledger) == 20
+    assert max(desk.minutes("received")) == 49
+
+
+async def test_a_look_is_never_put_down_to_a_minute_before_that_of_the_last() -> None:
+    desk = Desk()
+    desk.turn(5)
+    await desk.receive(1)
+    desk.keeper.look()
+    await desk.receive(1)
+    desk.keeper.look(back_ns=5 * 10**9)
+    await desk.keeper.write()
+    assert desk.minutes("received") == {5: 2}
+
+
+async def test_the_later_of_two_looks_wins_though_the_clock_stood_still() -> None:
+    desk = Desk()
+    taken = []
+    for _ in range(3):
+        await desk.receive(1)
+        desk.keeper.look()
+        await desk.keeper.write()
+        taken += [row.taken_ns for row in desk.store.ledger.values() if row.kind == "received" and row.total]
+    assert taken == sorted(set(taken))
+    assert len(taken) == 3

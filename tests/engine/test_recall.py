@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from pipeline.contracts import MOST_PER_ID, LookupKey
+from pipeline.engine.faults import Faults
+from pipeline.engine.recall import Recall
+from pipeline.join.group import Closed, Group
 from pipeline.model import EdgeRecord, GatewayRecord, Lineage, OutcomeKind
 from pipeline.sinks.memory import MemoryStore
 
@@ -94,3 +97,24 @@ async def test_a_request_of_its_own_keeps_its_id_beside_a_constant_of_the_client
     await full.read_empty()
     (row,) = [row for row in full.store.lineages if row.request_id == "edge-made-id-0001"]
     assert row.outcome == "complete"
+
+
+@pytest.mark.parametrize(
+    ("closed", "is_shared", "is_asked"),
+    [
+        ("window", True, True),
+        ("evicted", True, True),
+        ("complete", True, False),
+        ("window", False, False),
+        ("evicted", False, False),
+    ],
+)
+async def test_in_a_store_of_several_whatever_lacks_a_half_is_looked_up(
+    edge: MakeEdge, closed: Closed, is_shared: bool, is_asked: bool
+) -> None:
+    async def once(act: Callable[[], Awaitable[Any]]) -> Any:
+        return await act()
+
+    recall = Recall(MemoryStore(is_shared=is_shared), once, Faults(), 64, lambda _: None)
+    recalled = await recall.of([Group([edge("edge-made-id-0001")], [], closed, look_up=False)])
+    assert (0 in recalled.rows) is is_asked

@@ -137,3 +137,10 @@ def test_the_nearest_offset_keeps_the_attempt_within_the_edges_interval(
 
 def test_an_edge_record_that_never_ended_bounds_nothing(edge: MakeEdge, attempt: MakeAttempt) -> None:
     assert bounds_of(edge(timers=Timers(0, 0, 0, None, None, None)), attempt()) is None
+
+
+def test_a_retry_says_nothing_of_when_the_request_was_sent(edge: MakeEdge, attempt: MakeAttempt) -> None:
+    timers = Timers(2, 3, 1000, 6, 0, 1011, 0, 0)
+    late = attempt(started_us=T0_US + 1_005_000, request_ms=6.0)
+    assert bounds_of(edge(timers=timers), late) == Bounds(0.0, 0.0)
+    assert bounds_of(edge(timers=timers, retries=1), late) == Bounds(0.0, 1000.0)

@@ -238,3 +238,54 @@ def test_two_edge_records_with_one_id_wait_for_an_attempt_each(
     joiner.add(attempt("a" * 30 + "02"), T0_NS)
     group = _only(joiner.due(T0_NS))
     assert (len(group.edges), len(group.attempts)) == (2, 2)
+
+
+def test_copies_of_groups_that_turn_out_one_leave_with_it(joiner: Joiner, edge: MakeEdge) -> None:
+    first, second = edge("edge-made-id-0001"), edge("edge-made-id-0002", gateway_request_id="c" * 32)
+    for record in (first, first, second, second, second):
+        joiner.add(record, T0_NS)
+    joiner.add(edge("edge-made-id-0001", gateway_request_id="c" * 32, node="edge-2"), T0_NS)
+    group = _only(joiner.flush())
+    assert (len(group.edges), len(group.copies)) == (3, 3)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_whichever_of_lone_attempts_an_edge_record_comes_late_for_the_store_is_asked(
+    joiner: Joiner, edge: MakeEdge, attempt: MakeAttempt, which: int
+) -> None:
+    ids = ("c" * 31 + "1", "c" * 31 + "2")
+    for gateway_id in ids:
+        joiner.add(attempt(gateway_id), T0_NS)
+    late_ns = T0_NS + WINDOW_NS
+    assert len(_only(joiner.due(late_ns)).attempts) == 2
+    joiner.add(edge("edge-made-id-0009", gateway_request_id=ids[which], start_us=late_ns // 1000), late_ns)
+    joiner.add(edge("edge-made-id-0010", gateway_request_id="d" * 32, start_us=late_ns // 1000), late_ns)
+    assert [group.look_up for group in joiner.flush()] == [True, False]
+
+
+@pytest.mark.parametrize("first", ["edge", "attempt"])
+def test_the_store_is_asked_for_what_was_shown_while_it_waited(
+    edge: MakeEdge, attempt: MakeAttempt, first: str
+) -> None:
+    shown_ns = T0_NS + 2 * 10**9
+    halves = [edge(), attempt()] if first == "edge" else [attempt(), edge()]
+    joiner = Joiner(LIMITS._replace(show_after_ns=10**9))
+    joiner.add(halves[0], T0_NS)
+    assert _only(joiner.unfinished(shown_ns, 10)).closed == "pending"
+    joiner.add(halves[1], shown_ns)
+    group = _only(joiner.due(shown_ns))
+    assert (group.closed, group.look_up) == ("complete", True)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_lone_attempts_of_which_one_may_be_stored_are_looked_for_together(
+    joiner: Joiner, attempt: MakeAttempt, order: int
+) -> None:
+    started_us = T0_NS // 1000
+    both = [
+        attempt("c" * 31 + "1", started_us=started_us),
+        attempt("c" * 31 + "2", started_us=started_us - 60_000_000),
+    ]
+    for one in both[::order]:
+        joiner.add(one, T0_NS)
+    assert _only(joiner.flush()).look_up

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.bus.kafka.front import is_read_up_to
 from pipeline.bus.kafka.ingest import IngestBus
 from pipeline.bus.kafka.keys import Keyer
 from pipeline.bus.kafka.partition import Commit, PartitionBus
@@ -115,7 +117,7 @@ async def opened(config: BusConfig) -> AsyncIterator[Both]:
                         )
                 for tp, source in partitions.items():
                     if (end := consumer.highwater(tp)) is not None:
-                        outlet.hear_end(source, end)
+                        outlet.merging.hear_end(source, end)
 
         pumping = asyncio.create_task(pump())
         try:
@@ -221,6 +223,23 @@ async def test_what_a_closed_partition_holds_is_neither_read_nor_lost(config: Bu
         assert await bus.read(10, PATIENCE_S) == []
     async with opened(config) as bus:
         assert [each.bodies for each in await read_all(bus, 1)] == [[b"a"]]
+
+
+@pytest.mark.jvm  # Tansu does not list offsets by time
+async def test_the_group_has_read_up_to_a_time_once_what_was_written_before_is_committed(
+    config: BusConfig,
+) -> None:
+    async with opened(config) as bus:
+        assert await is_read_up_to(config, time.time()), "there is nothing"
+        before_s = time.time() - 1
+        await bus.append(Delivery(Source.HAPROXY, [b"a"], 1, ""))
+        found = await read_all(bus, 1)
+        assert await is_read_up_to(config, before_s)
+        assert not await is_read_up_to(config, time.time() + 60)
+        bus.outlet.offsets.done(found[0].offset, STORED[Source.HAPROXY])
+        bus.outlet.offsets.advance()
+        await bus.outlet.commit(0, {})
+        assert await is_read_up_to(config, time.time() + 60)
 
 
 @pytest.mark.jvm

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-
-from pipeline.store.connection import connect
-from pipeline.store.dsn import parse_dsn
 
 pytestmark = pytest.mark.jvm  # the account is the text beside the offset, which Tansu does not keep
 
@@ -25,42 +19,22 @@ LINES, ENTRIES = 1500, 1544
 Corpus = Any
 
 
-def check_whole(world: Any, *, doubles: bool = False, lines: int = LINES) -> dict[str, Any]:
-    """Everything is stored, once; `doubles`: a producer may have sent records twice, which the account says."""
-    rows = world.wait(lambda rows: rows["haproxy"]["stored"] >= lines and rows["kong"]["stored"] >= ENTRIES)
-    assert rows["haproxy"]["stored"] == lines
-    assert rows["kong"]["stored"] == ENTRIES
-    if not doubles:
-        assert rows["haproxy"]["received"] == lines
-        assert rows["kong"]["received"] == ENTRIES
-    lineages = world.lineages()
-    assert len(lineages) == len({one["request_id"] for one in lineages}) == LINES
-    assert {one["outcome"] for one in lineages} == {"complete"}
-    assert sum(len(one["attempts"]) for one in lineages) == ENTRIES
-    return dict(rows)
-
-
-def wait_until(is_so: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)  # between two looks, not instead of one
-
-
 def test_kills_of_join_processes_lose_nothing_and_double_nothing(world: Any, corpus: Corpus) -> None:
-    ingest = world.start("ingest")
-    joins = [world.start("join"), world.start("join")]
+    ingest = world.start("ingest", ready=False)
+    joins = [world.start("join", ready=False), world.start("join", ready=False)]
+    for process in (ingest, *joins):
+        process.wait_ready()
     for at, (lines, body) in enumerate(corpus.parts(6)):
         ingest.send(*lines)
         assert ingest.post(body) == 200
         if at in {1, 3}:
             victim = joins.pop(0)
-            wait_until(lambda: victim.status()["sources"]["kong"]["stored"] > 0, "it has begun")  # noqa: B023 -- asked at once
+            world.until(lambda: victim.status()["sources"]["kong"]["stored"] > 0, "it has begun")  # noqa: B023 -- asked at once
             victim.kill()
             joins.append(world.start("join", ready=False))
     for join in joins:
         join.wait_ready()
-    check_whole(world)
+    world.check_whole()
 
 
 def test_a_kill_of_an_ingest_process_loses_no_post_that_it_acknowledged(world: Any, corpus: Corpus) -> None:
@@ -74,7 +48,7 @@ def test_a_kill_of_an_ingest_process_loses_no_post_that_it_acknowledged(world: A
             victim.kill()
         if victim.popen.poll() is not None or victim.post(body) != 200:
             survivor.insist(body)
-    check_whole(world, doubles=True)
+    world.check_whole(doubles=True)
 
 
 def test_a_kill_of_the_broker_is_told_to_kong_and_waited_out(
@@ -88,7 +62,7 @@ def test_a_kill_of_the_broker_is_told_to_kong_and_waited_out(
     world = make_world(cluster.servers, delivery_timeout_s=2)
     ingest, join = world.start("ingest", ready=False), world.start("join")
     ingest.wait_ready()
-    wait_until(lambda: len(join.status()["bus"]["partitions"]) == 4, "it has its partitions")
+    world.until(lambda: len(join.partitions()) == 4, "it has its partitions")
     refused = 0
     for at, (lines, body) in enumerate(corpus.parts(4)):
         ingest.send(*lines)
@@ -98,7 +72,7 @@ def test_a_kill_of_the_broker_is_told_to_kong_and_waited_out(
             cluster.nodes[0].start()
             cluster.nodes[0].wait()
         refused += ingest.insist(body)
-    rows = check_whole(world, doubles=True)
+    rows = world.check_whole(doubles=True)
     assert rows["haproxy"]["dropped"] == 0
     assert ingest.stop() == 0
 
@@ -113,18 +87,20 @@ def test_a_change_of_leader_loses_nothing(
     """Two brokers with two copies of each partition; one is killed, and never comes back."""
     cluster = start_cluster(tmp_path, classpath, brokers=2)
     world = make_world(cluster.servers, copies=2)
-    world.start("join", ready=False)
-    ingest = world.start("ingest")
+    join, ingest = world.start("join", ready=False), world.start("ingest")
+    join.wait_ready()
+    world.until(lambda: len(join.partitions()) == 4, "it has its partitions")
     for at, (lines, body) in enumerate(corpus.parts(4)):
         if at == 2:
             cluster.nodes[1].kill()
         ingest.send(*lines)
         ingest.insist(body)
-    check_whole(world, doubles=True)
+    world.check_whole(doubles=True)
 
 
 def test_processes_that_come_and_go_leave_each_lineage_once(world: Any, corpus: Corpus) -> None:
-    ingest, kept = world.start("ingest"), world.start("join")
+    ingest, kept = world.start("ingest", ready=False), world.start("join")
+    ingest.wait_ready()
     guest = None
     for lines, body in corpus.parts(5):
         ingest.send(*lines)
@@ -134,7 +110,7 @@ def test_processes_that_come_and_go_leave_each_lineage_once(world: Any, corpus: 
         else:
             assert guest.stop() == 0
             guest = None
-    check_whole(world)
+    world.check_whole()
     assert kept.status()["bus"]["rebalances"] >= 4
 
 
@@ -142,22 +118,24 @@ def test_a_process_that_stood_still_past_its_session_forgets_what_others_took_ov
     make_world: Callable[..., Any], broker: Any, corpus: Corpus
 ) -> None:
     world = make_world(broker.servers, session_timeout_s=2, rebalance_timeout_s=4)
-    ingest, frozen, other = world.start("ingest", ready=False), world.start("join"), world.start("join")
+    ingest, frozen = world.start("ingest", ready=False), world.start("join", ready=False)
+    other = world.start("join")
     ingest.wait_ready()
+    frozen.wait_ready()
     parts = corpus.parts(4)
     lines, body = next(parts)
     ingest.send(*lines)
     assert ingest.post(body) == 200
-    wait_until(lambda: len(frozen.status()["bus"]["partitions"]) == 2, "both have a part")
+    world.until(lambda: len(frozen.partitions()) == 2, "both have a part")
     frozen.signal(signal.SIGSTOP)
     for lines, body in parts:
         ingest.send(*lines)
         assert ingest.post(body) == 200
-    wait_until(lambda: len(other.status()["bus"]["partitions"]) == 4, "the other has all")
-    check_whole(world)
+    world.until(lambda: len(other.partitions()) == 4, "the other has all")
+    world.check_whole()
     frozen.signal(signal.SIGCONT)
-    wait_until(lambda: len(frozen.status()["bus"]["partitions"]) == 2, "it is back")
-    check_whole(world)
+    world.until(lambda: len(frozen.partitions()) == 2, "it is back")
+    world.check_whole()
 
 
 def test_poison_becomes_dead_letters_and_stops_nobody(world: Any, corpus: Corpus) -> None:
@@ -206,12 +184,16 @@ def test_a_partition_count_that_was_changed_under_way_splits_no_pair(world: Any,
         await admin.close()
 
     asyncio.run(change())
-    later, joins = world.start("ingest"), world.start("join")  # they see the new count at their start
+    later, joins = (
+        world.start("ingest", ready=False),
+        world.start("join"),
+    )  # they see the new count at their start
+    later.wait_ready()
     for lines, body in parts:
         later.send(*lines)
         assert ingest.post(body) == 200
-    check_whole(world)
-    assert set(joins.status()["bus"]["partitions"]) < {"0", "1", "2", "3"}
+    world.check_whole()
+    assert joins.partitions() < {"0", "1", "2", "3"}
     planned = world.command("kafka", "topics", "plan", "--config", world.config(), check=False)
     assert planned.returncode == 1
     assert "has 8 partitions and bus.kafka.partitions is 4" in planned.stdout
@@ -231,66 +213,4 @@ def test_a_storm_of_kills_and_rebalances_leaves_each_lineage_once(world: Any, co
                 victim.kill()
             else:
                 victim.stop()
-    check_whole(world)
-
-
-def test_the_account_goes_on_with_the_next_process_and_stands_in_the_store(
-    world: Any, corpus: Corpus
-) -> None:
-    """Two processes one after the other write one account."""
-    ingest = world.start("ingest", ready=False)
-    join = world.start("join")
-    ingest.wait_ready()
-    for at, (lines, body) in enumerate(corpus.parts(2)):
-        ingest.send(*lines)
-        assert ingest.post(body) == 200
-        if at == 0:
-            wait_until(lambda: join.status()["sources"]["kong"]["stored"] > 0, "it has begun")  # noqa: B023 -- asked at once
-            assert join.stop() == 0
-            join = world.start("join")
-    rows = check_whole(world)
-    assert join.stop() == 0
-    assert ledger_of(world.store) == {source: rows[source]["stored"] for source in ("haproxy", "kong")}
-
-
-def ledger_of(store: str) -> dict[str, int]:
-    """Give what the ledger in the store says is stored, by source: the latest number of each partition."""
-    connection = connect(parse_dsn(store))
-    try:
-        rows = connection.client.query(
-            "SELECT source, sum(latest) FROM (SELECT instance, source, argMax(total, taken_at) AS latest "
-            "FROM ledger_versions WHERE kind = 'stored' GROUP BY instance, source) GROUP BY source"
-        ).result_rows
-    finally:
-        connection.close()
-    return {source: int(total) for source, total in rows}
-
-
-def test_a_store_that_is_away_pauses_partitions_and_moves_none(
-    make_world: Callable[..., Any], broker: Any, corpus: Corpus
-) -> None:
-    world = make_world(
-        broker.servers, session_timeout_s=2, rebalance_timeout_s=4, queue_bytes=65_536, pack_records=10
-    )
-    ingest, join = world.start("ingest", ready=False), world.start("join", store__batch_rows=50)
-    ingest.wait_ready()
-    face = world.store.removeprefix("clickhouse://").partition("/")[0]
-    httpx.post(f"http://{face}/_fault?refuse=1000000", trust_env=False)
-    try:
-        for lines, body in corpus.parts(3):
-            ingest.send(*lines)
-            assert ingest.post(body) == 200
-        wait_until(lambda: _metric(join, "hoptrail_kafka_partitions_paused") > 0, "the queues are full")
-        began = time.monotonic()
-        wait_until(lambda: time.monotonic() - began > 3, "longer than a session")
-        assert _metric(join, "hoptrail_kafka_rebalances_total") == 1
-        assert _metric(join, "hoptrail_kafka_partitions_assigned") == 4
-    finally:
-        httpx.post(f"http://{face}/_fault", trust_env=False)
-    check_whole(world)
-    assert _metric(join, "hoptrail_kafka_rebalances_total") == 1
-
-
-def _metric(process: Any, name: str) -> float:
-    (value,) = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", process.get("/metrics").text, re.MULTILINE)
-    return float(value)
+    world.check_whole()

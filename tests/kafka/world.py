@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,9 +22,16 @@ import httpx
 from pipeline.bus.kafka.standing import read_standing
 from pipeline.cli.kafka import standing_document
 from pipeline.config import load_config
+from pipeline.document import lineage_document
+from pipeline.store.conditions import Wanted
+from pipeline.store.connection import connect
+from pipeline.store.dsn import parse_dsn
+from pipeline.store.search import search
 
 HOPTRAIL = [sys.executable, "-m", "pipeline"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("HOPTRAIL_")}
+LINES, ENTRIES = 1500, 1544
+"""Of the corpus."""
 LEFT = ("stored", "event", "duplicate", "dead_letter", "dropped", "pending")
 
 
@@ -83,6 +91,15 @@ class Process:
     def status(self) -> dict[str, Any]:
         """Give the status document."""
         return dict(self.get("/status").json())
+
+    def metric(self, name: str) -> float:
+        """Give the value of a metric that has one."""
+        (value,) = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", self.get("/metrics").text, re.MULTILINE)
+        return float(value)
+
+    def partitions(self) -> set[str]:
+        """Give the numbers of the partitions that a join process has."""
+        return set(self.status()["bus"]["partitions"])
 
     def kill(self) -> None:
         """End it as a power cut would end the process."""
@@ -161,10 +178,36 @@ class World:
             assert time.monotonic() < deadline, (standing, self.logs())
             time.sleep(0.1)  # between two questions, not instead of one
 
+    def check_whole(self, *, doubles: bool = False, lines: int = LINES) -> dict[str, Any]:
+        """The corpus is stored, once; `doubles`: a producer may have sent records twice, which the account says."""
+        rows = self.wait(
+            lambda rows: rows["haproxy"]["stored"] >= lines and rows["kong"]["stored"] >= ENTRIES
+        )
+        assert rows["haproxy"]["stored"] == lines
+        assert rows["kong"]["stored"] == ENTRIES
+        if not doubles:
+            assert rows["haproxy"]["received"] == lines
+            assert rows["kong"]["received"] == ENTRIES
+        lineages = self.lineages()
+        assert len(lineages) == len({one["request_id"] for one in lineages}) == LINES
+        assert {one["outcome"] for one in lineages} == {"complete"}
+        assert sum(len(one["attempts"]) for one in lineages) == ENTRIES
+        return rows
+
+    def until(self, is_so: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
+        """Wait until something is so."""
+        deadline = time.monotonic() + within_s
+        while not is_so():
+            assert time.monotonic() < deadline, (what, self.logs())
+            time.sleep(0.05)  # between two looks, not instead of one
+
     def lineages(self) -> list[dict[str, Any]]:
         """Give every lineage that the store shows."""
-        done = self.command("search", "--store", self.store, "--limit", "10000", "-o", "jsonl")
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        connection = connect(parse_dsn(self.store))
+        try:
+            return [lineage_document(row) for row in search(connection.client, Wanted())]
+        finally:
+            connection.close()
 
     def logs(self) -> str:
         """Give the ends of all processes' logs, for a failure."""

@@ -130,3 +130,12 @@ def test_every_column_has_a_meaning_and_a_value() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert all(column.meaning for column in COLUMNS)
     assert len(row_of(document())) == len(COLUMNS)
+
+
+def test_parquet_is_made_of_nothing_that_lies_where_we_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "chdb.py").write_text("raise SystemExit('a stranger was run')")
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "r.parquet", Form.PARQUET, document())
+    assert (tmp_path / "r.parquet").read_bytes()[:4] == b"PAR1"

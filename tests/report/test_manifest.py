@@ -58,6 +58,11 @@ def test_what_nobody_watched_is_unknown(of_ledger: dict[str, Any]) -> None:
     assert completeness(tally(document()), evidence(**of_ledger), 0)["state"] == "unknown"
 
 
+def test_a_period_that_is_not_over_is_unknown() -> None:
+    found = completeness(tally(document()), evidence(), 0, is_over=False)
+    assert (found["state"], len(found["because"])) == ("unknown", 1)
+
+
 def test_counts_are_by_value_and_name_what_is_missing() -> None:
     counts = tally(document(), document(status=401), document(status=None)).counts()
     assert counts["status"] == {"200": 1, "401": 1, "none": 1}

@@ -77,6 +77,15 @@ async def test_a_minute_is_counted_once_it_is_over_and_nothing_more_came(face: F
         assert store.marked() == {}
 
 
+async def test_a_minute_is_not_counted_while_rows_of_it_are_being_written(face: Face, lineage: Make) -> None:
+    async with opened(face.fresh(), second=100) as store:
+        await store.write(lineage(1))
+        rollups = store.sink._rollups
+        with rollups.writing(store._reader, [lineage(2)]):
+            assert await rollups.count(at_once=True) == 0
+        assert await rollups.count(at_once=True) == 1
+
+
 async def test_a_late_half_has_its_minute_counted_again(face: Face, lineage: Make) -> None:
     async with opened(face.fresh(), second=100) as store:
         await store.write(lineage(1))
@@ -119,6 +128,7 @@ async def test_whoever_opens_the_store_after_a_kill_counts_what_was_marked(face:
 async def test_minutes_that_could_not_be_counted_stay_due(face: Face, lineage: Make) -> None:
     async with opened(face.fresh(), second=100) as store:
         await store.write(lineage(1))
+        assert await store.sink.count_minutes() == 0  # its connection is open now
         store.turn_to(200)
         face.fail(refuse=1000)
         with pytest.raises(StoreUnavailable):
@@ -136,3 +146,48 @@ async def test_many_batches_of_one_minute_mark_it_once(face: Face, lineage: Make
         reader = connect(parse_dsn(dsn, {}))
         assert reader.client.command("SELECT count() FROM lineage_minute_marks") == 1
         reader.close()
+
+
+async def test_a_minute_that_two_write_to_is_counted_by_the_one_whose_it_is(
+    face: Face, lineage: Make
+) -> None:
+    """Rows of the other that came after the count have it counted again, and in the end no mark is left."""
+    dsn = face.fresh()
+    async with opened(dsn) as owner, opened(dsn) as other:
+        await owner.write(lineage(1))
+        await other.write(lineage(2))
+        for store in (owner, other):
+            store.turn_to(130)
+        assert await other.sink.count_shared_minutes(lambda _: False) == 0
+        assert await owner.sink.count_shared_minutes(lambda _: True) == 1
+        assert owner.counted() == 2
+        assert await owner.sink.count_shared_minutes(lambda _: True) == 0, "it was counted again for nothing"
+        await other.write(lineage(3))
+        owner.turn_to(191)
+        assert await owner.sink.count_shared_minutes(lambda _: True) == 1
+        assert owner.counted() == 3
+        owner.turn_to(2000)
+        assert await owner.sink.count_shared_minutes(lambda _: True) == 1
+        assert owner.marked() == {}
+
+
+async def test_the_minutes_of_a_writer_that_was_killed_are_counted_by_those_who_live(
+    face: Face, lineage: Make
+) -> None:
+    dsn = face.fresh()
+    async with opened(dsn) as lives:
+        async with opened(dsn) as killed:
+            await killed.write(lineage(1))
+        lives.turn_to(130)
+        assert await lives.sink.count_shared_minutes(lambda _: True) == 1
+        assert lives.counted() == 1
+
+
+async def test_who_finds_a_minute_marked_by_another_marks_it_as_well(face: Face, lineage: Make) -> None:
+    """The other's mark may be taken away while this one still writes."""
+    dsn = face.fresh()
+    async with opened(dsn) as first:
+        await first.write(lineage(1))
+        async with opened(dsn) as second:
+            await second.write(lineage(2))
+            assert [len(writers) for writers in second.marked().values()] == [2]

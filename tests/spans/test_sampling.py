@@ -51,6 +51,17 @@ def test_the_caller_is_followed_where_that_is_configured(
     assert decide(row, SamplingRules()) == "share"
 
 
+@pytest.mark.parametrize(
+    ("claims", "decision"), [("0af7651916cd43dd8448eb211c80319c", DROPPED), ("a" * 32, "sampled")]
+)
+def test_a_caller_is_followed_only_within_the_trace_that_the_edge_went_on_with(
+    lineage: Make, edge: Make, attempt: Make, claims: str, decision: str
+) -> None:
+    own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    row = lineage(edge(traceparent=own, claimed_traceparent=f"00-{claims}-00f067aa0ba902b7-00"), attempt())
+    assert decide(row, SamplingRules(follow_caller=True)) == decision
+
+
 def test_without_a_context_the_share_decides(lineage: Make, edge: Make) -> None:
     row = lineage(edge(traceparent=None))
     assert decide(row, SamplingRules(follow_caller=True)) == "share"

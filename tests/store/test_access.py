@@ -59,3 +59,7 @@ def test_dead_letters_are_for_auditors() -> None:
 
 def test_a_database_cannot_end_its_name_by_itself() -> None:
     assert "ON `ab`.*" in access_sql("a`b", DOOR)
+
+
+def test_a_limit_of_less_than_a_second_is_not_rounded_to_none() -> None:
+    assert "max_execution_time = 1 MAX 1," in access_sql("audit", DoorConfig(max_seconds=0.3))

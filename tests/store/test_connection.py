@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError, StoreUnavailable
-from pipeline.store.connection import Connection, connect
+from pipeline.store.connection import Connection, Refused, answering, connect
 from pipeline.store.dsn import EmbeddedDsn, parse_dsn
 
 HOLD = """
@@ -80,3 +80,20 @@ def test_a_server_that_does_not_answer_may_answer_later() -> None:
 def test_a_database_that_is_missing_says_what_to_run(face_address: str) -> None:
     with pytest.raises(ConfigError, match="hoptrail schema apply"):
         connect(parse_dsn(f"clickhouse://{face_address}/nothing_here", {}))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "SELECT length(groupArray(number)) FROM numbers(10000000) SETTINGS max_memory_usage = 1000000",
+        "SELECT toUInt8('no number')",
+    ],
+    ids=["memory_limit", "content"],
+)
+def test_a_question_that_fails_may_pass_later_and_only_rows_are_refused_for_good(
+    connection: Connection, question: str
+) -> None:
+    with pytest.raises(StoreUnavailable), answering():
+        connection.client.command(question)
+    with pytest.raises(Refused), answering(takes_rows=True):
+        connection.client.command(question)

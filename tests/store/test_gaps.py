@@ -15,7 +15,7 @@ from clickhouse_connect.driver import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store.gap_queries import gaps_query
+from pipeline.store.gap_queries import BLOCK, gaps_query
 from pipeline.store.gaps import Gap, find_among, is_settled
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -248,3 +248,13 @@ def test_long_lives_are_counted_by_blocks_and_what_lacks_is_found_all_the_same(
     left = [counter for counter in range(30_000) if counter not in gone]
     expected = {(low, high, high - low - 1) for low, high in pairwise(left) if high - low > 1}
     assert {(gap.after_counter, gap.before_counter, gap.missing) for gap in found} == expected
+
+
+def test_a_whole_block_of_counters_that_lacks_between_whole_ones_is_found(client: Client) -> None:
+    lines = (
+        "SELECT 'n' AS node, toUInt32(1) AS pid, 'f' AS frontend, toInt64(number) AS log_counter, "
+        f"number AS line, toInt64({T0_US} + number * 1000) AS us, toInt64(number) AS offset "
+        f"FROM numbers({3 * BLOCK}) WHERE intDiv(number, {BLOCK}) != 1"
+    )
+    (gap,) = find_among(client, lines, {"since": 0, "until": 2 * T0_US})
+    assert (gap.after_counter, gap.before_counter, gap.missing) == (BLOCK - 1, 2 * BLOCK, BLOCK)

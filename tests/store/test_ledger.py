@@ -56,6 +56,12 @@ def test_a_minute_is_the_difference_to_the_look_before_and_a_state_is_what_it_wa
     assert _minutes(store, "pending") == {0: 3, 1: 7}
 
 
+def test_what_was_under_way_is_that_of_the_minute_before_each_edge(store: Connection) -> None:
+    _put(store, [_row(minute, "pending", total) for minute, total in enumerate((3, 7, 9))])
+    ledger = read_ledger(store.client, MINUTE_S + 60, MINUTE_S + 120)
+    assert (ledger.pending_before, ledger.pending_after) == ({"haproxy": 3}, {"haproxy": 7})
+
+
 def test_rows_that_are_written_again_or_out_of_order_change_nothing(store: Connection) -> None:
     late = _row(1, "stored", 9)
     early = replace(late, total=6, taken_ns=late.taken_ns - 30 * SECOND_NS)

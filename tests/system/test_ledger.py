@@ -95,9 +95,13 @@ def test_lines_that_never_came_are_named_and_restarts_and_reloads_are_not(
     came += [_line(counter, pid=78) for counter in range(5)]  # a reload: two processes at once
     came += [_line(90, pid=77, error=True), _line(91, pid=77)]
     _arrive(process, came, len(came))
-    running = command("ledger", "--data-dir", process.data_dir)  # through the read door
-    assert "received" in running.stdout
+    deadline = time.monotonic() + 60
+    while "received" not in command("ledger", "--data-dir", process.data_dir).stdout:  # through the read door
+        assert time.monotonic() < deadline
     assert process.stop() == 0
+    of_old = ("ledger", "--data-dir", process.data_dir, "--since", "2001-01-01", "--until", "2001-01-02")
+    assert command(*of_old).returncode == 0
+    assert command(*of_old, "--check", check=False).returncode == 1, "there is nothing that could be right"
     done = command("ledger", "--data-dir", process.data_dir, "--check", "-o", "json", check=False)
     assert done.returncode == 1
     ledger = json.loads(done.stdout)

@@ -133,6 +133,13 @@ def test_it_writes_over_nothing_unless_told(command: Command, store: str, tmp_pa
     assert (tmp_path / "r.csv").read_text() == "mine"
 
 
+@pytest.mark.parametrize("out", ["", "."])
+def test_a_directory_is_no_file_to_write_to(command: Command, store: str, out: str) -> None:
+    done = command("report", "access", *PERIOD, "--store", store, "--force", "--out", out, check=False)
+    assert done.returncode == 2
+    assert "is a directory" in done.stderr
+
+
 def test_a_period_that_ends_before_it_begins_is_refused(command: Command, store: str) -> None:
     done = command(
         "report", "access", "--from", "2026-11-24", "--to", "2026-11-23", "--store", store, check=False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,22 @@ def test_a_second_process_on_the_directory_is_refused_and_told_who_holds_it(
     )
     assert replay.returncode == 2
     assert str(process.process.pid) in replay.stderr
+
+
+def test_an_address_that_is_taken_is_one_line_and_exit_code_2(command: Command, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = tmp_path / "hoptrail.yaml"
+        config.write_text(f"""
+data_dir: {tmp_path / "data"}
+sources:
+  kong: {{listen: "127.0.0.1:{taken.getsockname()[1]}"}}
+  syslog: {{udp: "127.0.0.1:0", tcp: "127.0.0.1:0"}}
+door: {{listen: "127.0.0.1:0"}}
+""")
+        done = command("serve", "--config", config, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("hoptrail: sources.kong.listen: cannot listen on")
+    assert "Traceback" not in done.stderr
 
 
 def test_what_waits_is_shown_as_pending_and_a_kill_makes_nothing_of_it_twice(

@@ -14,6 +14,8 @@ from pipeline.bus.kafka.packing import Message
 from pipeline.bus.kafka.positions import Position, split
 from pipeline.model import Outcome, OutcomeKind, Source
 
+_NOTHING = Message((), {})
+
 
 class _Held(msgspec.Struct, gc=False):
     """A message that was read."""
@@ -85,6 +87,10 @@ class Offsets:
             self._by_number[number] = held
         else:
             self._pass(topic)
+
+    def skip(self, source: Source, end: int) -> None:
+        """Say that no message before an offset is still to come; it is passed once those that were taken are done."""
+        self.take(source, end - 1, _NOTHING)
 
     def done(self, offset: int, outcome: Outcome) -> None:
         """Say what became of a record, in any order.

@@ -1,6 +1,6 @@
 """One partition of both topics, as an engine reads it: merged by arrival, committed together.
 
-Back pressure: messages queue up to `queue_bytes` a topic; beyond that the group pauses that topic's partition.
+Back pressure: that of `merging`.
 
 Delivery: a commit says the lowest message of each topic that is not done, with the account up to it and how far the
 topic has been read, in one request. Nothing is read that lies more than `_AHEAD` messages behind what a commit has
@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from pipeline.bus.kafka.ledger import write_kept
+from pipeline.bus.kafka.merging import Merging
 from pipeline.bus.kafka.offsets import Offsets, Topic
-from pipeline.bus.kafka.packing import Headers, Message, unpack
+from pipeline.bus.kafka.packing import Headers
 from pipeline.contracts import Account
 from pipeline.model import Delivery, Outcome, Source
 
@@ -32,15 +32,6 @@ _AHEAD = 400
 """Messages of a topic that may be read beyond what a commit has told."""
 _COMMIT_IDLE_S = 1.0
 """How soon what has no records (drops, copies) is committed where nothing else is."""
-
-
-class Queued(NamedTuple):
-    """A message that waits for the engine."""
-
-    offset: int
-    arrival_ns: int
-    size: int
-    message: Message
 
 
 class Commit(NamedTuple):
@@ -73,48 +64,47 @@ class PartitionBus:
     ) -> None:
         self.number = number
         self.offsets = Offsets(number, topics)
+        self.merging = Merging({source: topic.next for source, topic in topics.items()}, ends, queue_bytes)
+        """What has come and waits."""
         self.is_lost = False
         """Whether another process may have the partition by now."""
+        self.last_arrival_ns = 0
         self._commit = commit
-        self._queue_bytes = queue_bytes
         self._closed = False
-        self._next = {source: topic.next for source, topic in topics.items()}
-        self._ends = dict(ends)
         self._unsure_until = {
             source: min(ends[source], topic.read + _AHEAD) for source, topic in topics.items()
         }
-        self._queues: dict[Source, deque[Queued]] = {source: deque() for source in topics}
-        self._bytes = dict.fromkeys(topics, 0)
         self._news = asyncio.Event()
         self._committing = asyncio.Lock()
         self._committed_at = asyncio.get_running_loop().time()
-        self.last_arrival_ns = 0
 
     def push(
         self, source: Source, offset: int, value: bytes | None, headers: Headers, timestamp_ms: int
     ) -> None:
         """Take a message in; offsets of a topic grow."""
-        if self._closed or offset < self._next[source]:
+        if self._closed:
             return
-        message = unpack(value, headers, timestamp_ms)
-        arrival_ns = message.slices[0].arrival_ns if message.slices else 0
-        size = len(value or b"") + 200 * message.records
-        self._queues[source].append(Queued(offset, arrival_ns, size, message))
-        self._bytes[source] += size
-        self._next[source] = offset + 1
+        self._warn_of_gone(source, self.merging.push(source, offset, value, headers, timestamp_ms))
         self._news.set()
 
-    def hear_end(self, source: Source, end: int) -> None:
-        """Take note of how far a topic goes."""
-        self._ends[source] = max(self._ends[source], end)
+    def skip(self, source: Source, position: int) -> None:
+        """Take note that all there is of a topic before an offset has been pushed.
 
-    def is_full(self, source: Source) -> bool:
-        """Whether more of a topic should not be fetched now."""
-        return self._bytes[source] >= self._queue_bytes
+        Where retention removed the end of a topic no message tells of it, and the other topic's would wait.
+        """
+        if self._closed:
+            return
+        if gone := self.merging.skip(source, position):
+            self.offsets.skip(source, position)
+            self._warn_of_gone(source, gone)
+            self._news.set()
 
-    def has_room(self, source: Source) -> bool:
-        """Whether a paused topic may be fetched again."""
-        return 2 * self._bytes[source] <= self._queue_bytes
+    def _warn_of_gone(self, source: Source, count: int) -> None:
+        if count:
+            _log.error(
+                "partition %d: %d messages of %s are gone that nobody had read: the topic's retention is too short",
+                self.number, count, source.value,
+            )  # fmt: skip
 
     @property
     def is_rebuilding(self) -> bool:
@@ -124,12 +114,11 @@ class PartitionBus:
 
     def lag(self, source: Source) -> int:
         """How many messages of a topic are not handed to the engine yet."""
-        return max(0, self._ends[source] - self._next[source]) + len(self._queues[source])
+        return self.merging.lag(source)
 
     def close(self) -> None:
         """Hand out nothing more; what was handed out may still be committed."""
-        for queue in self._queues.values():
-            queue.clear()
+        self.merging.clear()
         self._unsure_until = {}
         self._closed = True
         self._news.set()
@@ -151,7 +140,7 @@ class PartitionBus:
             if self._is_far_ahead():
                 await self._put_down(everything=True)
             found = self._take(limit)
-            is_waiting = self.is_waiting()
+            is_waiting = self.merging.is_waiting()
             if found or self._closed or (wait_s <= 0 and not is_waiting):
                 return found
             if not is_waiting:
@@ -164,27 +153,14 @@ class PartitionBus:
                 if not is_waiting:
                     return self._take(limit)
 
-    def is_waiting(self) -> bool:
-        """Whether a topic has more that has not come."""
-        return any(
-            not self._queues[source] and self._next[source] < self._ends[source] for source in self._queues
-        )
-
     def _take(self, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
         count = 0
-        while not self._closed and count < limit:
-            if self.is_waiting():
-                break
-            heads = [(queue[0].arrival_ns, source) for source, queue in self._queues.items() if queue]
-            if not heads:
-                break
-            source = min(heads)[1]
-            topic = self.offsets.topics[source]
-            if self._queues[source][0].offset >= topic.read + _AHEAD:
+        while not self._closed and count < limit and (head := self.merging.first()) is not None:
+            source, queued = head
+            if queued.offset >= self.offsets.topics[source].read + _AHEAD:
                 break  # that it has been read so far must be told first
-            queued = self._queues[source].popleft()
-            self._bytes[source] -= queued.size
+            self.merging.pop(source)
             self.offsets.take(source, queued.offset, queued.message)
             found += queued.message.deliveries(source, self.number, queued.offset)
             count += queued.message.records
@@ -224,8 +200,8 @@ class PartitionBus:
 
     def _told(self, source: Source) -> int:
         """Give how far a topic is said to be read: at least up to the message that is next, whatever gap is before."""
-        queue, given = self._queues[source], self.offsets.topics[source].given
-        return max(given, queue[0].offset) if queue else given
+        first, given = self.merging.first_of(source), self.offsets.topics[source].given
+        return given if first is None else max(given, first.offset)
 
     def _is_far_ahead(self) -> bool:
         """Whether it is time to tell how far the topics have been read."""

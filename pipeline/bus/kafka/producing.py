@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from pipeline.bus.kafka.connection import client_settings, reach
+from pipeline.bus.kafka.packing import Slice, pack
 from pipeline.config import BusConfig
+from pipeline.errors import StoreUnavailable
+from pipeline.model import Source
 
 _BATCH_BYTES = 2**20
 
@@ -36,3 +40,18 @@ async def open_producer(bus: BusConfig) -> AsyncIterator[AIOKafkaProducer]:
         yield producer
     finally:
         await producer.stop()
+
+
+async def send_copies(
+    producer: AIOKafkaProducer, topic: str, source: Source, partition: int, slices: Sequence[Slice]
+) -> None:
+    """Put copies under another key into a partition; on return the replicas have them.
+
+    Raises:
+        StoreUnavailable: It may pass later.
+    """
+    value, headers = pack(source, slices, rekeyed=True)
+    try:
+        await producer.send_and_wait(topic, value, partition=partition, headers=headers)
+    except KafkaError as error:
+        raise StoreUnavailable(f"no broker took copies under other keys: {error}") from error

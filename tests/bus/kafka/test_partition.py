@@ -82,17 +82,44 @@ async def test_a_closed_partition_wakes_its_reader_and_gives_nothing() -> None:
         assert await bus.read(100, 60.0) == []
 
 
-async def test_a_queue_says_when_it_is_full_and_when_half_of_it_is_free() -> None:
+async def test_what_is_read_makes_room_for_what_is_fetched() -> None:
     bus = partition(Broker(), queue_bytes=2000)
-    assert not bus.is_full(EDGE)
     for offset in range(10):
         push(bus, EDGE, offset, offset)
-    assert bus.is_full(EDGE)
-    assert not bus.is_full(GATEWAY)
-    assert not bus.has_room(EDGE)
+    assert bus.merging.is_full(EDGE)
     await bus.read(6, 0.0)
-    assert bus.has_room(EDGE)
+    assert bus.merging.has_room(EDGE)
     assert bus.lag(EDGE) == 4
+
+
+async def test_messages_that_are_gone_hold_up_neither_the_other_topic_nor_the_commit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Retention removed the end of one topic: nobody is unsure of it, it is committed as read, and it is told."""
+    broker = Broker()
+    bus = partition(broker, ends={EDGE: 9, GATEWAY: 1})
+    push(bus, EDGE, 0, 1)
+    push(bus, GATEWAY, 0, 2)
+    first = await bus.read(10, 0.001)
+    assert arrivals(first) == [1]
+    reading = asyncio.create_task(bus.read(10, 60.0))
+    await asyncio.sleep(0)
+    bus.skip(EDGE, 9)
+    async with asyncio.timeout(PATIENCE_S):
+        found = await reading
+    assert arrivals(found) == [2]
+    assert "8 messages of haproxy are gone" in caplog.text
+    assert not bus.is_rebuilding
+    assert bus.lag(EDGE) == 0
+    finish(bus, [*found])
+    await bus.commit(0, {})
+    assert [(each.source, each.offset) for each in broker.commits[-1]] == [(GATEWAY, 1)], (
+        "the first is not done"
+    )
+    finish(bus, first)
+    await bus.commit(0, {})
+    assert [(each.source, each.offset) for each in broker.commits[-1]] == [(EDGE, 9)]
+    assert bus.account().outcomes == {STORED[EDGE]: 1, STORED[GATEWAY]: 1}
 
 
 async def test_a_commit_that_the_group_refuses_ends_reading_and_committing_here() -> None:

@@ -18,6 +18,16 @@ from pathlib import Path
 _CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 _POM = Path(__file__).with_name("pom.xml")
 _START_S = 90.0
+_FETCH_S = 240.0
+_PATIENCE = [
+    f"-D{name}={value}"
+    for name, value in {
+        "aether.connector.connectTimeout": 5000, "aether.connector.requestTimeout": 20_000,
+        "aether.connector.http.retryHandler.count": 0, "maven.wagon.http.retryHandler.count": 0,
+        "maven.wagon.rto": 20_000, "maven.wagon.httpconnectionManager.ttlSeconds": 20,
+    }.items()
+]  # fmt: skip
+"""Where there is no repository Maven says so soon."""
 _COMMON = """
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAIN
@@ -43,16 +53,23 @@ def missing() -> str:
 
 
 def fetch(directory: Path) -> str:
-    """Give the class path; fetches what is not in Maven's own cache yet."""
+    """Give the class path; fetches what is not in Maven's own cache yet.
+
+    Raises:
+        RuntimeError: Maven could not, or not soon enough.
+    """
     file = directory / "classpath"
-    for words in (["-o"], []):
-        done = subprocess.run(
-            ["mvn", "-q", "-B", *words, "-f", str(_POM), "dependency:build-classpath", f"-Dmdep.outputFile={file}"],
-            capture_output=True, text=True, check=False, timeout=600,
-        )  # fmt: skip
+    for words in (["-o"], _PATIENCE):
+        try:
+            done = subprocess.run(
+                ["mvn", "-q", "-B", *words, "-f", str(_POM), "dependency:build-classpath", f"-Dmdep.outputFile={file}"],
+                capture_output=True, text=True, check=False, timeout=_FETCH_S,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"Maven did not fetch the broker within {_FETCH_S:.0f} s") from error
         if done.returncode == 0:
             return file.read_text(encoding="utf-8")
-    raise RuntimeError(f"Maven could not fetch the broker: {done.stdout[-2000:]}")
+    raise RuntimeError(f"Maven could not fetch the broker: {done.stdout[:300]}")
 
 
 @dataclass

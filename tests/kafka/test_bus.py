@@ -62,16 +62,12 @@ class Both:
         self.commit = outlet.commit
 
 
-def config_of(servers: str) -> BusConfig:
+def config_of(servers: str, *, idempotent: bool = False) -> BusConfig:
     name = uuid.uuid4().hex
     kafka = KafkaConfig(
-        edge_topic=f"e.{name}",
-        gateway_topic=f"g.{name}",
-        group=name,
-        partitions=1,
-        replication=1,
-        min_insync=1,
-    )
+        edge_topic=f"e.{name}", gateway_topic=f"g.{name}", group=name,
+        partitions=1, replication=1, min_insync=1, idempotent=idempotent,
+    )  # fmt: skip
     return BusConfig(dsn=f"kafka://{servers}", kafka=kafka)
 
 
@@ -148,6 +144,12 @@ async def read_all(both: Both, records: int) -> list[Delivery]:
     return found
 
 
+def finish(both: Both, found: list[Delivery]) -> None:
+    for each in found:
+        both.outlet.offsets.done(each.offset, STORED[each.source])
+    both.outlet.offsets.advance()
+
+
 async def test_what_is_appended_is_read_as_it_came(bus: Both) -> None:
     given = [
         Delivery(Source.HAPROXY, [b"a", b"", b"\xff\x00"], 1_700_000_000_123_456_789, "192.0.2.1"),
@@ -172,8 +174,8 @@ async def test_another_reader_gives_what_is_not_committed_the_same_numbers(confi
         for body in (b"a", b"b", b"c"):
             await first.append(Delivery(Source.HAPROXY, [body], 1, ""))
         before = {each.bodies[0]: each.offset for each in await read_all(first, 3)}
-        first.outlet.offsets.done(before[b"a"], STORED[Source.HAPROXY])
-        first.outlet.offsets.done(before[b"c"], STORED[Source.HAPROXY])
+        for body in (b"a", b"c"):
+            first.outlet.offsets.done(before[body], STORED[Source.HAPROXY])
         first.outlet.offsets.advance()
         await first.outlet.commit(0, {})
         assert first.outlet.account().pending[Source.HAPROXY] == 2
@@ -183,9 +185,7 @@ async def test_another_reader_gives_what_is_not_committed_the_same_numbers(confi
             body: before[body] for body in (b"b", b"c")
         }
         assert second.outlet.account().outcomes == {STORED[Source.HAPROXY]: 1}
-        for each in again:
-            second.outlet.offsets.done(each.offset, STORED[Source.HAPROXY])
-        second.outlet.offsets.advance()
+        finish(second, again)
         await second.outlet.commit(0, {})
     standing = await read_standing(config)
     assert standing.account.outcomes == {STORED[Source.HAPROXY]: 3}
@@ -230,22 +230,19 @@ async def test_the_group_has_read_up_to_a_time_once_what_was_written_before_is_c
     config: BusConfig,
 ) -> None:
     async with opened(config) as bus:
-        assert await is_read_up_to(config, time.time()), "there is nothing"
         before_s = time.time() - 1
         await bus.append(Delivery(Source.HAPROXY, [b"a"], 1, ""))
         found = await read_all(bus, 1)
         assert await is_read_up_to(config, before_s)
         assert not await is_read_up_to(config, time.time() + 60)
-        bus.outlet.offsets.done(found[0].offset, STORED[Source.HAPROXY])
-        bus.outlet.offsets.advance()
+        finish(bus, found)
         await bus.outlet.commit(0, {})
         assert await is_read_up_to(config, time.time() + 60)
 
 
 @pytest.mark.jvm
 async def test_an_idempotent_producer_keeps_records_too(broker: Any) -> None:
-    config = config_of(broker.servers)
-    config = config.model_copy(update={"kafka": config.kafka.model_copy(update={"idempotent": True})})
+    config = config_of(broker.servers, idempotent=True)
     await apply(config)
     async with opened(config) as bus:
         await bus.append(Delivery(Source.KONG, [b"a", b"b"], 1, ""))

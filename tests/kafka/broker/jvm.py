@@ -69,7 +69,8 @@ def fetch(directory: Path) -> str:
             raise RuntimeError(f"Maven did not fetch the broker within {_FETCH_S:.0f} s") from error
         if done.returncode == 0:
             return file.read_text(encoding="utf-8")
-    raise RuntimeError(f"Maven could not fetch the broker: {done.stdout[:300]}")
+    why = done.stdout.strip().partition("\n")[0]
+    raise RuntimeError(f"Maven could not fetch the broker: {why[:200]}")
 
 
 @dataclass

@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError
 from pipeline.report.access import asked_for, dead_letters_of, made_now, write_rows
 from pipeline.report.files import Form, facts_of, write_manifest
 from pipeline.report.manifest import completeness, manifest
+from pipeline.report.verify import faults_of
 from pipeline.store.conditions import Wanted
 from pipeline.store.period import count_of
 
@@ -33,11 +34,6 @@ commands = typer.Typer(no_args_is_help=True, help="Write evidence for auditors."
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(commands, name="report")
-
-
-@commands.callback()
-def _reports() -> None:
-    """Keep `access` a word of its own while it is the only report."""
 
 
 Words = list[str] | None
@@ -86,6 +82,26 @@ def access(
         say(f"  {reason}")
     if state != "complete":
         raise typer.Exit(1)
+
+
+@commands.command()
+def verify(
+    manifest_file: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="FILE.manifest.json of a report.")
+    ],
+) -> None:
+    """Say whether the files of a report are still those that were written; asks no store.
+
+    A manifest carries no signature: it proves that its files are unchanged, if it is unchanged itself.
+
+    Exit code 1 where a file was changed or is gone.
+    """
+    faults = faults_of(manifest_file)
+    for fault in faults:
+        say(f"✗ {fault}")
+    if faults:
+        raise typer.Exit(1)
+    say(f"✓ {manifest_file}: every file is as it was written")
 
 
 def _wanted(

@@ -125,6 +125,23 @@ def test_beside_a_running_server_it_goes_through_the_door_and_lost_lines_make_it
     assert any("lack a half" in reason for reason in manifest["completeness"]["because"])
 
 
+def test_a_report_made_again_has_the_same_bytes_and_a_flipped_one_is_told(
+    command: Command, store: str, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("one.csv", "two.csv")]
+    for file in files:
+        _report(command, file, "--store", store)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    manifest = tmp_path / "one.csv.manifest.json"
+    assert command("report", "verify", manifest).returncode == 0
+    changed = bytearray(files[0].read_bytes())
+    changed[len(changed) // 2] ^= 1
+    files[0].write_bytes(changed)
+    done = command("report", "verify", manifest, check=False)
+    assert done.returncode == 1
+    assert "has been changed" in done.stderr
+
+
 def test_it_writes_over_nothing_unless_told(command: Command, store: str, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("mine")
     done = command("report", "access", *PERIOD, "--store", store, "--out", tmp_path / "r.csv", check=False)

@@ -79,6 +79,7 @@ HTTPLOG = (
 def haproxy_bodies() -> Iterator[bytes]:
     yield HEADER + json_line()
     yield HEADER + json_line(path=None, uri=f"{PATH}?{QUERY}")
+    yield HEADER + json_line(kong_rid=JWT, tp=JWT, ferrs=f"refused {JWT}")
     for cut in (350, 700, 1100, 1500, len(json_line()) - 5):
         yield HEADER + json_line()[:cut]  # cut off: recovered, or dead
     yield HEADER + json_line(v=f"hap-req/{PLANTED['token']}")
@@ -115,6 +116,7 @@ def haproxy_bodies() -> Iterator[bytes]:
 
 def kong_bodies() -> Iterator[bytes]:
     whole = json.dumps(entry()).encode()
+    yield json.dumps(entry(request={**entry()["request"], "id": JWT})).encode()
     yield whole
     yield json.dumps(entry(), ensure_ascii=True).replace("/", "\\/").encode()
     for cut in range(200, len(whole), 257):

@@ -89,8 +89,12 @@ class JsonRecords:
             offset,  # offset
             "" if request_id == "-" else redactor.identifier(request_id),  # request_id
             accept_us if th <= 0 and ti <= 0 else accept_us + (max(th, 0) + max(ti, 0)) * 1000,  # start_us
-            None if gateway_id == "-" else gateway_id or None,  # gateway_request_id
-            None if traceparent == "-" else traceparent or None,  # traceparent
+            None
+            if gateway_id == "-" or not gateway_id
+            else redactor.identifier(gateway_id),  # gateway_request_id
+            None
+            if traceparent == "-" or not traceparent
+            else redactor.identifier(traceparent),  # traceparent
             line.req_us,  # request_start_us
             line.end_us,  # end_us
             node or sender or None,  # node
@@ -127,7 +131,11 @@ class JsonRecords:
             None if claimed == "-" or not claimed else redactor.identifier(claimed),  # claimed_request_id
             None if parent == "-" or not parent else redactor.identifier(parent),  # claimed_traceparent
             None if pool == "-" else pool or None,  # pool
-            error if error and error != "-" else None if line.ferr in _NO_ERROR else line.ferr,  # error
+            redactor.clean(error)
+            if error and error != "-"
+            else None
+            if line.ferr in _NO_ERROR
+            else line.ferr,  # error
             () if flags is None else _flags(line, path, user_agent, flags),  # flags
         )
 

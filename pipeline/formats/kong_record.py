@@ -118,7 +118,7 @@ class RecordBuilder:
             offset,  # offset
             request_ids,  # request_ids
             started_us,  # started_us
-            gateway_id[:LONGEST_ID] or None,  # gateway_request_id
+            redactor.identifier(gateway_id[:LONGEST_ID]) if gateway_id else None,  # gateway_request_id
             correlation_id or None,  # correlation_id
             trace_id(entry.trace_id) if entry.trace_id else None,  # trace_id
             redactor.identifier(traceparent[:LONGEST_ID]) if traceparent else None,  # traceparent

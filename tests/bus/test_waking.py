@@ -15,6 +15,7 @@ async def test_all_are_woken_though_one_of_them_was_cancelled() -> None:
     async with asyncio.timeout(30):
         await waiters[0].future
         await waiters[2].future
+    assert waiters[1].future.cancelled()
 
 
 async def test_an_error_is_raised_where_it_is_awaited() -> None:
@@ -37,6 +38,7 @@ def test_waiters_of_a_loop_that_has_ended_hold_nobody_up() -> None:
         wake([gone, waiter])
         async with asyncio.timeout(30):
             await waiter.future
+        assert waiter.future.done()
 
     asyncio.run(woken())
 

@@ -136,8 +136,9 @@ def test_real_entries_give_their_headers(kong_entries: list[Any], redactor: Reda
 
 @given(st.binary(max_size=300))
 def test_any_bytes_have_headers_or_none(body: bytes) -> None:
-    KeptHeaders(["request.x-a"], Redactor(KEY)).read(body)
-    KeptHeaders(["request.x-a"], Redactor(KEY)).read(b'{"request":{"headers":{"x-a":' + body + b"}}}")
+    kept = KeptHeaders(["request.x-a"], Redactor(KEY))
+    for entry_body in (body, b'{"request":{"headers":{"x-a":' + body + b"}}}"):
+        assert [name for name, _ in kept.read(entry_body)] in ([], ["request.x-a"])
 
 
 def test_kept_headers_lie_on_a_shared_bus_too(redactor: Redactor, haproxy: HaproxyParser) -> None:

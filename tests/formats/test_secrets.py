@@ -98,3 +98,12 @@ def test_equal_secrets_are_told_equal_on_both_sides(parsers: dict[Source, Any]) 
     assert edge.query == gateway.query
     assert edge.path == gateway.path
     assert edge.claimed_request_id == gateway.request_ids[0] == gateway.correlation_id
+
+
+def test_a_gateway_id_that_looks_like_a_secret_still_joins_both_sides(parsers: dict[Source, Any]) -> None:
+    request = {**entry()["request"], "id": planted.JWT}
+    edge = parsers[Source.HAPROXY].parse(json_line(kong_rid=planted.JWT), offset=1, arrival_ns=1, peer="")
+    body = json.dumps(entry(request=request)).encode()
+    gateway = parsers[Source.KONG].parse(body, offset=1, arrival_ns=1, peer="")
+    assert edge.gateway_request_id == gateway.gateway_request_id
+    assert not found_in(gateway.gateway_request_id)

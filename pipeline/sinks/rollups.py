@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pipeline.clock import Clock
 from pipeline.model import Lineage
 from pipeline.sinks.shared_minutes import SharedMinutes
+from pipeline.sinks.stumbles import Stumbles
 from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import Dsn
 from pipeline.store.rollups import MINUTE_S, count_minutes, mark, marked, marks_by_minute, unmark
@@ -28,7 +29,6 @@ _SETTLED_NS = 30 * _NS
 """A minute is counted when nothing of it was written for so long …"""
 _PATIENCE_NS = 600 * _NS
 """… or when its first change is so old."""
-_AT_ONCE = 120
 
 
 class Rollups:
@@ -50,7 +50,8 @@ class Rollups:
         self._being_written: set[int] = set()
         self._others: dict[int, set[int]] = {}
         """Marks that were found when the store was opened."""
-        self._shared = SharedMinutes()
+        self._stumbles = Stumbles()
+        self._shared = SharedMinutes(self._stumbles)
         self._thread = OneThread("rollups")
         self._connection: Connection | None = None
 
@@ -124,8 +125,9 @@ class Rollups:
         while self._take(at_once=False):
             pass  # what rests is marked anew when it is written to again: whoever counts it sees that
         for due in self._shared.due(marks_by_minute(connection), is_mine, self._clock.now_ns()):
-            count_minutes(connection, list(due.minutes))
-            unmark(connection, due.outdated)
+            with self._minding(due.minutes):
+                count_minutes(connection, list(due.minutes))
+                unmark(connection, due.outdated)
             self._shared.done(due)
             counted += len(due.minutes)
         return counted
@@ -135,9 +137,12 @@ class Rollups:
         while taken := self._take(at_once=at_once):
             version = self._taken_at
             try:
-                count_minutes(connection, list(taken))
-                marks = [(one, who) for one in taken for who in (self._writer, *self._others.get(one, ()))]
-                mark(connection, marks, version, is_deleted=True)
+                with self._minding(taken):
+                    count_minutes(connection, list(taken))
+                    marks = [
+                        (one, who) for one in taken for who in (self._writer, *self._others.get(one, ()))
+                    ]
+                    mark(connection, marks, version, is_deleted=True)
             except BaseException:
                 self._give_back(taken)
                 raise
@@ -146,8 +151,18 @@ class Rollups:
             counted += len(taken)
         return counted
 
+    @contextmanager
+    def _minding(self, minutes: Iterable[int]) -> Iterator[None]:
+        """Let minutes that cannot be counted wait behind the others the next time."""
+        try:
+            yield
+        except BaseException:
+            self._stumbles.failed(minutes)
+            raise
+        self._stumbles.counted(minutes)
+
     def _take(self, *, at_once: bool) -> dict[int, tuple[int, int]]:
-        """Take minutes that are due, oldest first, so many as are counted at once."""
+        """Take minutes that are due, so many as are counted at once."""
         now_ns = self._clock.now_ns()
         with self._lock:
             due = [
@@ -158,7 +173,7 @@ class Rollups:
                 and (at_once or now_ns - last_ns >= _SETTLED_NS or now_ns - first_ns >= _PATIENCE_NS)
             ]
             self._taken_at = self._next_version()
-            return {minute: self._touched.pop(minute) for minute in sorted(due)[:_AT_ONCE]}
+            return {minute: self._touched.pop(minute) for minute in self._stumbles.next_part(due)}
 
     def _give_back(self, taken: dict[int, tuple[int, int]]) -> None:
         with self._lock:

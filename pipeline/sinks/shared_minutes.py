@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from pipeline.sinks.stumbles import Stumbles
 from pipeline.store.rollups import MINUTE_S
 
 _NS = 10**9
@@ -17,7 +18,6 @@ _SETTLED_NS = 60 * _NS
 """A minute is counted when it has been over for so long, and a mark has been there for so long."""
 _KEPT_NS = 900 * _NS
 """A writer marks a minute anew 660 s after it did so last, at the latest, if it still writes to it."""
-_AT_ONCE = 120
 
 Marks = Mapping[int, Mapping[int, int]]
 """By epoch minute and writer: the mark's version, UTC epoch nanoseconds."""
@@ -33,13 +33,18 @@ class Due(NamedTuple):
 
 
 class SharedMinutes:
-    """Remembers for which marks minutes were counted; what is forgotten is counted again, which does no harm."""
+    """Remembers for which marks minutes were counted; what is forgotten is counted again, which does no harm.
 
-    def __init__(self) -> None:
+    Args:
+        stumbles: Told elsewhere what could not be counted; says in which order and how many minutes come.
+    """
+
+    def __init__(self, stumbles: Stumbles) -> None:
+        self._stumbles = stumbles
         self._counted: dict[int, dict[int, int]] = {}
 
     def due(self, marks: Marks, is_mine: Callable[[int], bool], now_ns: int) -> Iterator[Due]:
-        """Give what is to be counted, oldest first; say `done` of each part before the next is asked for.
+        """Give what is to be counted; say `done` of each part before the next is asked for.
 
         Args:
             marks: All that there are.
@@ -55,9 +60,8 @@ class SharedMinutes:
                 is_changed = any(seen.get(who) != when for who, when in settled.items())
                 if is_changed or any(_is_outdated(minute, when, now_ns) for when in settled.values()):
                     found[minute] = settled
-        minutes = list(found)
-        for at in range(0, len(minutes), _AT_ONCE):
-            part = {minute: found[minute] for minute in minutes[at : at + _AT_ONCE]}
+        while found:
+            part = {minute: found.pop(minute) for minute in self._stumbles.next_part(found)}
             outdated = [
                 (minute, who, when)
                 for minute, settled in part.items()

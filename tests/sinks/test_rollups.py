@@ -1,7 +1,7 @@
 """Which minutes are counted, and when; and that a kill forgets none."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import pytest
@@ -136,6 +136,25 @@ async def test_minutes_that_could_not_be_counted_stay_due(face: Face, lineage: M
         face.fail()
         assert await store.sink.count_minutes() == 1
         assert store.counted() == 1
+
+
+async def test_a_minute_that_can_never_be_counted_holds_up_no_other(face: Face, lineage: Make) -> None:
+    dsn = face.fresh()
+    poisoned = T0_S - 60 * 7
+    async with opened(dsn, second=100) as store:
+        reader = connect(parse_dsn(dsn, {}))
+        reader.client.command(
+            "ALTER TABLE lineage_minute_versions "
+            f"ADD CONSTRAINT poisoned CHECK toUnixTimestamp(minute) != {poisoned // 60 * 60}"
+        )
+        reader.close()
+        await store.write(*(lineage(number, start_s=T0_S - 60 * number) for number in range(20)))
+        store.turn_to(200)
+        for _ in range(12):
+            with suppress(StoreUnavailable):
+                await store.sink.count_minutes()
+        assert store.counted() == 19
+        assert list(store.marked()) == [poisoned // 60]
 
 
 async def test_many_batches_of_one_minute_mark_it_once(face: Face, lineage: Make) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sinks.shared_minutes import SharedMinutes
+from pipeline.sinks.stumbles import Stumbles
 
 NS = 10**9
 MINUTE = 29_924_337
@@ -24,7 +25,7 @@ def due(shared: SharedMinutes, marks: Mapping[int, Mapping[int, int]], now_ns: i
 
 
 def test_a_minute_is_counted_a_minute_after_its_end_and_again_when_it_is_marked_anew() -> None:
-    shared = SharedMinutes()
+    shared = SharedMinutes(Stumbles())
     marks = {MINUTE: {1: OVER_NS - 40 * NS, 2: OVER_NS - 1}}
     assert due(shared, marks, OVER_NS + 59 * NS) == ([], 0)
     assert due(shared, marks, OVER_NS + 60 * NS) == ([MINUTE], 0)
@@ -35,7 +36,7 @@ def test_a_minute_is_counted_a_minute_after_its_end_and_again_when_it_is_marked_
 
 
 def test_a_mark_is_taken_away_with_a_last_count_once_no_writer_relies_on_it() -> None:
-    shared = SharedMinutes()
+    shared = SharedMinutes(Stumbles())
     marks = {MINUTE: {1: OVER_NS - 40 * NS, 2: OVER_NS + 300 * NS}}
     assert due(shared, marks, OVER_NS + 400 * NS) == ([MINUTE], 0)
     assert due(shared, marks, OVER_NS + 899 * NS) == ([], 0)
@@ -45,8 +46,8 @@ def test_a_mark_is_taken_away_with_a_last_count_once_no_writer_relies_on_it() ->
 
 def test_the_mark_of_a_minute_that_is_still_to_come_stays_until_it_is_over() -> None:
     marks = {MINUTE: {1: OVER_NS - 9000 * NS}}
-    assert due(SharedMinutes(), marks, OVER_NS) == ([], 0)
-    assert due(SharedMinutes(), marks, OVER_NS + 100 * NS) == ([MINUTE], 0)
+    assert due(SharedMinutes(Stumbles()), marks, OVER_NS) == ([], 0)
+    assert due(SharedMinutes(Stumbles()), marks, OVER_NS + 100 * NS) == ([MINUTE], 0)
 
 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 400))
@@ -57,6 +58,8 @@ def test_processes_that_share_the_partitions_count_each_minute_once(
     found: list[int] = []
     for process in range(processes):
         mine = range(partitions * process // processes, partitions * (process + 1) // processes)
-        parts = SharedMinutes().due(marks, lambda one, mine=mine: one % partitions in mine, OVER_NS + 60 * NS)  # type: ignore[misc] # bound now
+        parts = SharedMinutes(Stumbles()).due(
+            marks, lambda one, mine=mine: one % partitions in mine, OVER_NS + 60 * NS
+        )  # type: ignore[misc] # bound now
         found += [minute for part in parts for minute in part.minutes]
     assert sorted(found) == sorted(marks)

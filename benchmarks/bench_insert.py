@@ -135,6 +135,8 @@ def _value(record: Any, column: Column) -> Any:  # noqa: ANN401 -- any record, a
         return datetime.fromtimestamp((record or 0) / (1 if column.field == "bucket_s" else 1e6), UTC)
     if record is None and "Nullable" not in column.kind.stored:
         return "" if "String" in column.kind.stored else 0
+    if column.kind.stored.startswith("Map"):
+        return dict(record)
     return list(record) if isinstance(record, tuple) else record
 
 
@@ -163,6 +165,17 @@ def rounds(
             ),
             "row insert": measured(lambda rows=rows: insert_naively(connection, rows)),
         }
+
+
+def small_batches(sink: ClickHouseSink, loop: asyncio.AbstractEventLoop) -> None:
+    """Print what a batch costs that holds next to nothing: most of it is ClickHouse reading the statement."""
+    rows = lineages(0)[:100]
+    spent = []
+    for _ in range(20):
+        cpu = time.process_time()
+        loop.run_until_complete(sink.write(Batch(rows, (), ())))
+        spent.append(time.process_time() - cpu)
+    print(f"  a batch of {len(rows)}: {statistics.median(spent) * 1e3:.0f} ms of CPU")
 
 
 def look_ups(sink: ClickHouseSink, loop: asyncio.AbstractEventLoop) -> None:
@@ -194,6 +207,7 @@ def main() -> None:
             print(f"  {name:13} {cpu:6.1f} CPU, {wall:6.1f} wall")
         ratios = [one["row insert"][0] / one["ours, whole"][0] for one in found]
         print(f"  ratio of CPU  {statistics.median(ratios):6.1f} x  ({min(ratios):.1f} to {max(ratios):.1f})")
+        small_batches(sink, loop)
         look_ups(sink, loop)
         connection.client.command(f"OPTIMIZE TABLE {TABLE} FINAL")
         size = connection.client.command(

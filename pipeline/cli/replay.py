@@ -95,7 +95,7 @@ async def _replay(
     from pipeline.store.retention import Kept  # noqa: PLC0415
     from pipeline.topology import make_engine, make_ledger  # noqa: PLC0415
 
-    tune()
+    tune(answers=False)
     source = Replay(files, Dates(config.sources.syslog.time_zone))
     clock = SystemClock()
     async with AsyncExitStack() as stack:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,14 +78,14 @@ class Connection:
         self._embedded = embedded
 
     def insert(
-        self, statement: Callable[[str], str], structure: str, lines: bytes, *, token: str = ""
+        self, statement: Callable[[str], str], structure: str, lines: Iterable[bytes], *, token: str = ""
     ) -> None:
         """Insert lines of `JSONCompactEachRow`; they are durable on return.
 
         Args:
             statement: Gives the INSERT, from the table function to select from.
             structure: Names and types of what is in a line.
-            lines: The rows.
+            lines: The rows, in pieces of whole lines; an embedded store's are let go one by one.
             token: Names this very block, so that a server drops it when it comes again.
 
         Raises:
@@ -105,7 +105,9 @@ class Connection:
             else:
                 source = f"input('{types}')"
                 head = f"{statement(source)} SETTINGS {settings} FORMAT {FORMAT}\n"
-                self.client.raw_insert("", insert_block=head.encode() + lines)  # the block names the table
+                self.client.raw_insert(
+                    "", insert_block=b"".join((head.encode(), *lines))
+                )  # it names the table
 
     def close(self) -> None:
         """Close the client; twice is safe."""
@@ -140,10 +142,10 @@ def in_words(error: BaseException) -> str:
 
 
 @contextmanager
-def _as_file(lines: bytes) -> Iterator[str]:
+def _as_file(lines: Iterable[bytes]) -> Iterator[str]:
     """Give a path under which this process can read bytes; they never touch a disk, and a kill leaves nothing."""
     with os.fdopen(os.memfd_create("hoptrail-rows"), "wb") as file:
-        file.write(lines)
+        file.writelines(lines)
         file.flush()
         yield f"/proc/self/fd/{file.fileno()}"
 

@@ -47,7 +47,7 @@ def whole(corpus: list[Lineage]) -> Lineage:
 
 
 def put(connection: Connection, *rows: Lineage) -> None:
-    connection.insert(insert_statement, structure(), encode_lineages(rows))
+    connection.insert(insert_statement, structure(), [encode_lineages(rows)])
 
 
 def found(connection: Connection, text: str | None) -> list[Lineage]:

@@ -31,7 +31,7 @@ def store(connection: Connection) -> Iterator[Connection]:
 
 def _keep(store: Connection, *records: EdgeRecord | GatewayRecord, bucket_s: int = HOUR_S) -> None:
     lines = encode_fragments(Fragment(bucket_s, record) for record in records)
-    store.insert(insert_statement, STRUCTURE, lines)
+    store.insert(insert_statement, STRUCTURE, [lines])
 
 
 def _key(request_id: str = "", gateway_id: str = "", rec_id: int = 0, *, bucket_s: int = HOUR_S) -> LookupKey:

@@ -41,7 +41,7 @@ def store(connection: Connection) -> Iterator[Connection]:
 
 
 def _put(store: Connection, rows: Sequence[LedgerRow]) -> None:
-    store.insert(LEDGER.insert_statement, LEDGER.structure, LEDGER.encode(rows))
+    store.insert(LEDGER.insert_statement, LEDGER.structure, [LEDGER.encode(rows)])
 
 
 def _minutes(store: Connection, kind: str) -> dict[int, int]:
@@ -110,7 +110,7 @@ def test_events_that_carry_a_counter_are_looked_at_and_a_copy_hides_no_loss(stor
     events = [_event(BASE + counter, counter) for counter in (0, 1, 2, 5, 6)]
     copies = [replace(event, offset=event.offset + 100, arrival_ns=event.arrival_ns + 1) for event in events]
     dropped = replace(_event(BASE + 50, 6), kind="events_dropped", count=17, log_counter=None)
-    store.insert(EVENTS.insert_statement, EVENTS.structure, EVENTS.encode([*events, *copies, dropped]))
+    store.insert(EVENTS.insert_statement, EVENTS.structure, [EVENTS.encode([*events, *copies, dropped])])
     loss = edge_loss(store.client, MINUTE_S, MINUTE_S + 60)
     assert len(loss.gaps) == 1, loss.gaps
     gap = loss.gaps[0]
@@ -126,14 +126,14 @@ def test_a_request_that_began_long_before_it_was_logged_is_no_gap_but_to_those_i
     events = [_event(BASE + counter, counter) for counter in range(6)]
     began_ns = events[3].arrival_ns - 10 * 3600 * SECOND_NS
     events[3] = replace(events[3], arrival_ns=began_ns)
-    store.insert(EVENTS.insert_statement, EVENTS.structure, EVENTS.encode(events))
+    store.insert(EVENTS.insert_statement, EVENTS.structure, [EVENTS.encode(events)])
     assert edge_loss(store.client, MINUTE_S, MINUTE_S + 60).gaps == []
     assert len(edge_loss(store.client, MINUTE_S, MINUTE_S + 60, around_s=300).gaps) == 1
 
 
 def test_what_rests_in_the_store_is_counted_up_to_the_committed_offset(store: Connection) -> None:
     events = [_event(BASE + counter, counter) for counter in range(4)]
-    store.insert(EVENTS.insert_statement, EVENTS.structure, EVENTS.encode(events))
+    store.insert(EVENTS.insert_statement, EVENTS.structure, [EVENTS.encode(events)])
     _put(store, [_row(0, "event", 3), _row(0, "committed", BASE + 3, source="")])
     counted = {one.kind: (one.said, one.found) for one in kept(store.client)}
     assert counted == {"stored": (0, 0), "event": (3, 3), "dead_letter": (0, 0)}

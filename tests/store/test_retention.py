@@ -68,7 +68,7 @@ def test_days_whose_time_is_over_are_dropped_and_others_stay(
     old = [replace(row, bucket_s=now_s - 100 * 86_400) for row in corpus[:10]]
     new = [replace(row, bucket_s=now_s - 80 * 86_400) for row in corpus[10:30]]
     for rows in (old, new):
-        store.insert(insert_statement, structure(), encode_lineages(rows))
+        store.insert(insert_statement, structure(), [encode_lineages(rows)])
     apply(store, {"lineage": Kept(90)})
     store.client.command("OPTIMIZE TABLE lineage_versions FINAL")
     assert store.client.command("SELECT count() FROM lineage") == 20

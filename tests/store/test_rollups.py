@@ -38,7 +38,7 @@ def store(face_address: str) -> Iterator[Connection]:
 
 
 def put(store: Connection, rows: Sequence[Lineage]) -> None:
-    store.insert(insert_statement, structure(), encode_lineages(rows))
+    store.insert(insert_statement, structure(), [encode_lineages(rows)])
 
 
 def counted(store: Connection) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ from pipeline.store.statements import FORMAT, TABLE, insert_statement, select_li
 
 
 def put(connection: Connection, rows: Sequence[Lineage]) -> None:
-    connection.insert(insert_statement, structure(), encode_lineages(rows))
+    connection.insert(insert_statement, structure(), [encode_lineages(rows)])
 
 
 def key_of(row: Lineage) -> tuple[int, str, int]:

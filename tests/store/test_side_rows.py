@@ -52,7 +52,7 @@ DEAD_ROWS = [
 
 def test_events_come_back_equal_however_often_they_are_written(connection: Connection) -> None:
     for _ in range(3):
-        connection.insert(EVENTS.insert_statement, EVENTS.structure, EVENTS.encode(EVENT_ROWS))
+        connection.insert(EVENTS.insert_statement, EVENTS.structure, [EVENTS.encode(EVENT_ROWS)])
     assert EVENTS.read(connection.client) == EVENT_ROWS[::-1]
     assert connection.client.command("SELECT count() FROM edge_events") == 2
 
@@ -60,7 +60,7 @@ def test_events_come_back_equal_however_often_they_are_written(connection: Conne
 def test_dead_letters_come_back_equal_however_often_they_are_written(connection: Connection) -> None:
     for _ in range(3):
         connection.insert(
-            DEAD_LETTERS.insert_statement, DEAD_LETTERS.structure, DEAD_LETTERS.encode(DEAD_ROWS)
+            DEAD_LETTERS.insert_statement, DEAD_LETTERS.structure, [DEAD_LETTERS.encode(DEAD_ROWS)]
         )
     assert DEAD_LETTERS.read(connection.client, limit=5) == DEAD_ROWS
     assert DEAD_LETTERS.read(connection.client, "reason = {r:String}", {"r": "not_json"}) == DEAD_ROWS[:1]

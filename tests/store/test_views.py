@@ -20,7 +20,7 @@ _SHAPED_OTHERWISE = {"attempts", "phases", "edge.termination_text"}
 def rows(connection: Connection, corpus: list[Lineage], captured: list[Lineage]) -> list[Lineage]:
     """Store the corpus and the captured cases; gives them."""
     taken = {(row.bucket_s, row.request_id, row.rec_id): row for row in (*corpus, *captured)}
-    connection.insert(insert_statement, structure(), encode_lineages(list(taken.values())))
+    connection.insert(insert_statement, structure(), [encode_lineages(list(taken.values()))])
     return list(taken.values())
 
 
@@ -116,7 +116,7 @@ def test_views_hide_superseded_rows_and_tombstones(connection: Connection, rows:
     dead = Lineage(**(fields | {"is_deleted": True, "rev": first.rev + 1}))
     count = "SELECT count() FROM lineage"
     before = connection.client.command(count)
-    connection.insert(insert_statement, structure(), encode_lineages(rows[:50]))
+    connection.insert(insert_statement, structure(), [encode_lineages(rows[:50])])
     assert connection.client.command(count) == before
-    connection.insert(insert_statement, structure(), encode_lineages([dead]))
+    connection.insert(insert_statement, structure(), [encode_lineages([dead])])
     assert connection.client.command(count) == before - 1

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import load_config
-from pipeline.contracts import Batch
+from pipeline.contracts import Batch, Packed
 from pipeline.engine.draft import Draft
 from pipeline.interpreter import tune
 from pipeline.join.group import Group
@@ -37,10 +37,10 @@ from pipeline.join.settle import settle
 from pipeline.model import Delivery, EdgeRecord, GatewayRecord, Lineage, Source
 from pipeline.parsers import make_parsers
 from pipeline.sinks.clickhouse import open_sink
-from pipeline.store.rows import encode_lineages
 
 REQUESTS = int(os.environ.get("REQUESTS", "60000"))
 ROUNDS = 3
+_BATCH_ROWS = 30_000
 START_US = 1_795_460_243_000_000
 _FILES = {Source.HAPROXY: "edge", Source.KONG: "kong"}
 
@@ -96,7 +96,7 @@ def _cpu(way: str, files: Path, store: Path) -> float:
 
 async def _parts(files: Path, store: Path) -> dict[str, float]:
     """Do by hand what the engine does, and take the time of each part, microseconds of CPU a request."""
-    tune()
+    tune(answers=False)
     config = load_config(None, {"store.dsn": f"chdb://{store}"})
     stage, joiner = make_parsers(config).stage(), Joiner(JoinLimits(30 * 10**9, 10**6, 64))
     spent: defaultdict[str, float] = defaultdict(float)
@@ -110,21 +110,21 @@ async def _parts(files: Path, store: Path) -> dict[str, float]:
         return result
 
     lines = {source: (files / name).read_bytes().splitlines() for source, name in _FILES.items()}
-    groups: list[Group] = []
-    for at in range(0, REQUESTS, 500):
-        for source in Source:
-            delivery = Delivery(source, lines[source][at : at + 500], arrival_ns, "", offset=1 + 2 * at)
-            records: list[Any] = []
-            add = partial(_kept, records)
-            await timed(f"parse {source}", partial(stage.parse, delivery, add, Draft(0)))
-            await timed("join", partial(_add, joiner, records, arrival_ns))
-        groups += await timed("join", partial(joiner.due, arrival_ns))
     async with open_sink(config.store_dsn) as sink:
-        for at in range(0, REQUESTS, 30_000):
-            some = groups[at : at + 30_000]
-            rows = await timed("settle", partial(_settled, some))
-            await timed("encode", partial(encode_lineages, rows))
-            await timed("encode and store", partial(sink.write, Batch(rows, (), ())))
+        packed: list[Packed] = []
+        for at in range(0, REQUESTS, 500):
+            for source in Source:
+                delivery = Delivery(source, lines[source][at : at + 500], arrival_ns, "", offset=1 + 2 * at)
+                records: list[Any] = []
+                add = partial(_kept, records)
+                await timed(f"parse {source}", partial(stage.parse, delivery, add, Draft(0)))
+                await timed("join", partial(_add, joiner, records, arrival_ns))
+            groups = await timed("join", partial(joiner.due, arrival_ns))
+            rows = await timed("settle", partial(_settled, groups))
+            packed.append(await timed("pack", partial(sink.pack, rows)))
+            if at + 500 >= REQUESTS or sum(map(len, packed)) >= _BATCH_ROWS:
+                await timed("store", partial(sink.write, Batch((), (), (), packed=packed)))
+                packed = []
     return {name: cost / REQUESTS * 1e6 for name, cost in spent.items()}
 
 

@@ -6,6 +6,8 @@ An implementation passes the suite of its Protocol in `tests/contracts/`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from pipeline.model import (
@@ -30,6 +32,8 @@ class Account(NamedTuple):
     """Records appended and not committed."""
     committed: int = -1
     """The committed offset that belongs to these numbers; -1 where positions are none of one line."""
+    gone: Mapping[Source, int] = MappingProxyType({})
+    """Messages of many records each that a topic's retention removed unread; no record of theirs is in the account."""
 
 
 class Inlet(Protocol):
@@ -113,6 +117,22 @@ class Bus(Inlet, Outlet, Protocol):
         ...
 
 
+class Packed(Protocol):
+    """Rows in the form in which a store takes them, a fifth as large: they need not wait for their batch as objects."""
+
+    def __len__(self) -> int:
+        """How many rows they are."""
+        ...
+
+    def rows(self) -> list[Lineage]:
+        """Give them back."""
+        ...
+
+    def sharing(self, ids: AbstractSet[str | int]) -> list[Lineage]:
+        """Give those back that can be found by any of some ids, as `Lineage.ids` gives them."""
+        ...
+
+
 class Batch(NamedTuple):
     """Rows that are made durable together."""
 
@@ -121,6 +141,12 @@ class Batch(NamedTuple):
     events: Sequence[EdgeEvent]
     dead_letters: Sequence[DeadLetter]
     ledger: Sequence[LedgerRow] = ()
+    packed: Sequence[Packed] = ()
+    """Rows that come before `lineages`, packed by the store that they go to; no tombstones."""
+
+    def all_lineages(self) -> list[Lineage]:
+        """Give the lineages, packed ones too, in their order."""
+        return [*(row for piece in self.packed for row in piece.rows()), *self.lineages]
 
 
 class LookupKey(NamedTuple):
@@ -132,6 +158,11 @@ class LookupKey(NamedTuple):
     gateway_request_ids: tuple[str, ...]
     rec_ids: tuple[int, ...] = ()
     """Rows of these names in the bucket, for records without any other id."""
+
+    @property
+    def ids(self) -> tuple[str | int, ...]:
+        """All of them."""
+        return (*self.request_ids, *self.gateway_request_ids, *self.rec_ids)
 
 
 class Fragment(NamedTuple):
@@ -173,6 +204,10 @@ class Store(Protocol):
         Raises:
             StoreUnavailable: The answer is unknown; nothing may be written for these keys.
         """
+        ...
+
+    def pack(self, lineages: Sequence[Lineage]) -> Packed:
+        """Pack rows for a batch; never raises, since what it cannot pack it will refuse when it is written."""
         ...
 
     async def write(self, batch: Batch) -> Sequence[DeadLetter]:

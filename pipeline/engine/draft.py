@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pipeline.contracts import Packed
 from pipeline.engine.faults import NOT_THE_RECORDS, Faults
 from pipeline.engine.faults import REASON as INTERNAL_ERROR
 from pipeline.errors import MalformedLine
 from pipeline.formats.dead_letter import KeepsOriginals, to_dead_letter
 from pipeline.formats.redact import Redactor
 from pipeline.join.group import Group
-from pipeline.model import DeadLetter, Delivery, EdgeEvent, EdgeRecord, GatewayRecord, Source
+from pipeline.model import DeadLetter, Delivery, EdgeEvent, EdgeRecord, GatewayRecord, Outcome, Source
 
 _BYTES_LIKE_A_ROW = 4096
 
@@ -29,6 +31,13 @@ class Draft:
 
     born_ns: int
     groups: list[Group] = field(default_factory=list)
+    """Groups that are settled when the batch is written."""
+    packed: list[Packed] = field(default_factory=list)
+    """Rows of groups that were settled when they closed."""
+    outcomes: list[tuple[int, Outcome]] = field(default_factory=list)
+    """Of the records in them."""
+    written: Counter[str] = field(default_factory=Counter)
+    """Outcomes of those rows."""
     broken: list[tuple[Group, str]] = field(default_factory=list)
     """Groups that cannot be settled, and why; their records are to be dead letters."""
     shown: list[Group] = field(default_factory=list)
@@ -41,7 +50,13 @@ class Draft:
     @property
     def rows(self) -> int:
         """About how many rows it will be."""
-        records = len(self.groups) + len(self.broken) + len(self.events) + len(self.dead_letters)
+        records = (
+            self.written.total()
+            + len(self.groups)
+            + len(self.broken)
+            + len(self.events)
+            + len(self.dead_letters)
+        )
         return records + self.original_bytes // _BYTES_LIKE_A_ROW
 
     def bury(self, letter: DeadLetter) -> None:

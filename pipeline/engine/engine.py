@@ -11,6 +11,7 @@ from pipeline.contracts import Outlet, Store
 from pipeline.engine.draft import Draft, ParseStage
 from pipeline.engine.progress import Progress
 from pipeline.engine.writing import Offsets, SpanKeeper, WriteStage
+from pipeline.join.group import Group
 from pipeline.join.joiner import Joiner
 
 _log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Engine:
                 self.progress.last_arrival_ns = max(self.progress.last_arrival_ns, delivery.arrival_ns)
             self.progress.caught_up = not deliveries
             self._sample()
-            draft.groups += self.joiner.due(self._now_ns())
+            self._take(self.joiner.due(self._now_ns()), draft)
             self._take_broken(draft)
             self._relieve(draft)
             if last and not deliveries:
@@ -116,10 +117,17 @@ class Engine:
             else:
                 await asyncio.sleep(0)  # the write task shares this loop
         if self._flushing:
-            draft.groups += self.joiner.flush()
+            self._take(self.joiner.flush(), draft)
             self._take_broken(draft)
         await self._drafts.put(draft)
         await self._drafts.put(None)
+
+    def _take(self, groups: list[Group], draft: Draft) -> None:
+        """Take groups that were closed."""
+        if self._writing.early is None:
+            draft.groups += groups
+        else:
+            self._writing.early.take(groups, draft)
 
     def _now_ns(self) -> int:
         if self._event_time or not self.progress.caught_up:
@@ -156,7 +164,7 @@ class Engine:
         evicted = self.joiner.evict(max(1, self.joiner.pending // 10))
         if evicted:
             _log.warning("the bus is nearly full: gave up %d waiting groups as evicted", len(evicted))
-        draft.groups += evicted
+        self._take(evicted, draft)
 
     def _sample(self) -> None:
         """Measure how late one record of this read is, and how long one first half has waited."""

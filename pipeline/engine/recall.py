@@ -37,6 +37,21 @@ class Recalled(NamedTuple):
     """Single records that writers, we among them, have kept, each as the row that it would be alone."""
 
 
+def asker(store: Store) -> Callable[[Group], bool]:
+    """Give what says, of groups that close at one time, whether the store must be asked about one.
+
+    It raises where not even the place of a group can be told.
+    """
+    may_hold = lru_cache(maxsize=None)(store.may_hold)  # such groups have few buckets
+    is_shared = store.is_shared
+
+    def must_ask(group: Group) -> bool:
+        lacks_half = is_shared and group.closed in {"window", "evicted"}
+        return lacks_half or group.look_up or may_hold(group.bucket_s())
+
+    return must_ask
+
+
 class Recall:
     """Asks the store.
 
@@ -105,12 +120,10 @@ class Recall:
     def _asked(self, groups: Sequence[Group]) -> tuple[dict[int, LookupKey], dict[int, str]]:
         asked: dict[int, LookupKey] = {}
         broken: dict[int, str] = {}
-        may_hold = lru_cache(maxsize=None)(self._store.may_hold)  # a draft has few buckets
-        is_shared = self._store.is_shared
+        must_ask = asker(self._store)
         for index, group in enumerate(groups):
             try:
-                lacks_half = is_shared and group.closed in {"window", "evicted"}
-                if lacks_half or group.look_up or may_hold(group.bucket_s()):
+                if must_ask(group):
                     asked[index] = group.lookup_key()
             except NOT_THE_RECORDS:
                 raise

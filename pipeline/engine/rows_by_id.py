@@ -20,7 +20,7 @@ class RowsById:
         """Take rows in."""
         for row in rows:
             name = StoreKey(row.bucket_s, row.request_id, row.rec_id)
-            for row_id in _ids(row):
+            for row_id in row.ids():
                 self._rows[row_id][name] = row
 
     def count(self, row_id: str) -> int:
@@ -30,8 +30,7 @@ class RowsById:
     def sharing(self, key: LookupKey) -> list[Lineage]:
         """Give the rows that share an id or a name with a key, each once."""
         found: dict[StoreKey, Lineage] = {}
-        ids: tuple[str | int, ...] = (*key.request_ids, *key.gateway_request_ids, *key.rec_ids)
-        for row_id in ids:
+        for row_id in key.ids:
             found |= self._rows.get(row_id, {})
         return list(found.values())
 
@@ -43,15 +42,3 @@ class RowsById:
             if name not in newest or row.rev >= newest[name].rev:
                 newest[name] = row
         return [row for row in newest.values() if not row.is_deleted]
-
-
-def _ids(row: Lineage) -> Iterable[str | int]:
-    yield row.rec_id
-    if row.request_id:
-        yield row.request_id
-    if row.edge is not None and row.edge.gateway_request_id:
-        yield row.edge.gateway_request_id
-    for attempt in row.attempts:
-        yield from attempt.request_ids
-        if attempt.gateway_request_id:
-            yield attempt.gateway_request_id

@@ -12,18 +12,18 @@ from typing import Protocol, TypeVar
 from pipeline.clock import Clock
 from pipeline.contracts import Batch, Outlet, Store
 from pipeline.engine.draft import Draft
-from pipeline.engine.faults import NOT_THE_RECORDS, Faults
 from pipeline.engine.faults import REASON as INTERNAL_ERROR
+from pipeline.engine.faults import Faults
 from pipeline.engine.progress import Progress
 from pipeline.engine.recall import Recall, Recalled
 from pipeline.engine.rows_by_id import RowsById
+from pipeline.engine.settling import EarlySettling, Settling
 from pipeline.errors import StoreUnavailable
 from pipeline.formats.record_letter import letter_of_record
-from pipeline.join.clocks import ClockOffsets
 from pipeline.join.expect import PENDING
 from pipeline.join.group import Group
 from pipeline.join.offsets import OffsetTracker
-from pipeline.join.settle import Settled, settle
+from pipeline.join.settle import Settled
 from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage, Outcome, OutcomeKind, Source
 
 _log = logging.getLogger(__name__)
@@ -85,9 +85,11 @@ class WriteStage:
         self._progress = progress
         self._offsets = offsets or OffsetTracker(bus.committed)
         self._spans = spans
-        self._faults = Faults()
-        self._clocks = ClockOffsets()
-        self._recall = Recall(store, self._insist, self._faults, most_per_id, shun)
+        faults = Faults()
+        self._settling = Settling(faults, progress)
+        self._recall = Recall(store, self._insist, faults, most_per_id, shun)
+        self.early = EarlySettling(store, self._settling) if spans is None else None
+        """Settles what closes; None where spans are made of each row before it is written."""
         self.is_idle = True
 
     async def write(self, draft: Draft) -> None:
@@ -96,7 +98,7 @@ class WriteStage:
         recalled = await self._recall.of([*draft.groups, *draft.shown])
         self._progress.looked_up += len(recalled.rows)
         lineages: list[Lineage] = []
-        outcomes: list[tuple[int, Outcome]] = []
+        outcomes = draft.outcomes
         closed: list[Settled] = []
         shown: list[Settled] = []
         for group, settled in self._settle(draft, recalled):
@@ -104,31 +106,34 @@ class WriteStage:
             if self._spans is not None:
                 (shown if group.closed == "pending" else closed).append(settled)
             outcomes += settled.outcomes
-            self._progress.evicted += group.closed == "evicted"
         outcomes += self._bury(draft)
-        self._clocks.learn(lineages)
-        self._clocks.mark(lineages)
+        self._settling.finish(lineages)
         if self._spans is not None:
             await self._spans.keep(closed, shown)
         lineages.sort(key=_tombstones_last)
         outcomes += [(event.offset, _EVENTS[event.kind == "stream_session"]) for event in draft.events]
         outcomes += [(dead.offset, _dead_letter(dead.source, dead.reason)) for dead in draft.dead_letters]
-        if lineages or draft.events or draft.dead_letters:
-            batch = Batch(lineages, draft.events, draft.dead_letters)
+        batch = Batch(lineages, draft.events, draft.dead_letters, packed=draft.packed)
+        if any(batch):
             refused = await self._insist(lambda: self._store.write(batch))
             outcomes = _corrected(outcomes, refused)
-            self._count(lineages)
+            self._count(draft.written, lineages)
         await self._commit(outcomes)
         self.is_idle = True
 
     def _settle(self, draft: Draft, recalled: Recalled) -> Iterator[tuple[Group, Settled]]:
         """Settle in order. A group that was looked up also meets the rows of this very draft."""
+        groups = [*draft.groups, *draft.shown]
         fresh = RowsById()
-        buckets: set[int] = set()
-        for index, group in enumerate([*draft.groups, *draft.shown]):
+        if recalled.rows and draft.packed:
+            wanted = {one for index in recalled.rows for one in groups[index].lookup_key().ids}
+            for piece in draft.packed:
+                fresh.add(piece.sharing(wanted))
+        for index, group in enumerate(groups):
             found = recalled.rows.get(index)
-            settled = recalled.broken.get(index) or self._settled(
-                group, found, fresh, recalled.kept.get(index, ())
+            known = () if found is None else fresh.newest(found, group.lookup_key())
+            settled = recalled.broken.get(index) or self._settling.settle(
+                group, known, recalled.kept.get(index, ())
             )
             if isinstance(settled, str):
                 if group.closed != "pending":
@@ -136,29 +141,11 @@ class WriteStage:
                 continue
             if recalled.rows:
                 fresh.add(settled.lineages)
-            buckets.update([row.bucket_s for row in settled.lineages])
-            if found:
-                buckets.update([row.bucket_s for row in found])
+            for row in found or ():
+                self._progress.cover(row.bucket_s)
+            if group.closed != "pending":
+                self._progress.late += any(row.missing != PENDING for row in found or ())
             yield group, settled
-        for bucket_s in buckets:
-            self._progress.cover(bucket_s)
-
-    def _settled(
-        self, group: Group, found: list[Lineage] | None, fresh: RowsById, kept: Sequence[Lineage]
-    ) -> Settled | str:
-        """Settle a group; gives the fault where that fails. What still waits leaves by no outcome."""
-        try:
-            known = () if found is None else fresh.newest(found, group.lookup_key())
-            settled = settle(group, known, kept)
-        except NOT_THE_RECORDS:
-            raise
-        except Exception as error:  # noqa: BLE001 -- a hostile record may not stop its neighbours
-            return self._faults.tell("settling a group", error)
-        if group.closed == "pending":
-            return settled._replace(outcomes=[])
-        if found:
-            self._progress.late += any(row.missing != PENDING for row in found)
-        return settled
 
     @staticmethod
     def _bury(draft: Draft) -> list[tuple[int, Outcome]]:
@@ -190,8 +177,9 @@ class WriteStage:
                 await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter, no secret
                 delay_s = min(delay_s * 2, _LONGEST_RETRY_S)
 
-    def _count(self, lineages: Sequence[Lineage]) -> None:
+    def _count(self, packed: Counter[str], lineages: Sequence[Lineage]) -> None:
         progress = self._progress
+        progress.lineages_written += packed
         for lineage in lineages:
             if lineage.is_deleted:
                 progress.tombstones_written += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -93,6 +94,18 @@ class Lineage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     is_deleted: bool = False
     """A tombstone: this key's records now stand under another key."""
     spans: SpanRecord = SpanRecord()
+
+    def ids(self) -> Iterator[str | int]:
+        """Give all that it can be found by: its name, request ids and gateway request ids, some of them twice."""
+        yield self.rec_id
+        if self.request_id:
+            yield self.request_id
+        if self.edge is not None and self.edge.gateway_request_id:
+            yield self.edge.gateway_request_id
+        for attempt in self.attempts:
+            yield from attempt.request_ids
+            if attempt.gateway_request_id:
+                yield attempt.gateway_request_id
 
 
 class StoreKey(NamedTuple):

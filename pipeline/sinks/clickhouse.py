@@ -21,6 +21,7 @@ from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey
 from pipeline.errors import ConfigError
 from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage
 from pipeline.sinks.inserts import Inserts
+from pipeline.sinks.packed import PackedRows, pack
 from pipeline.sinks.rollups import Rollups
 from pipeline.store import lookup, schema
 from pipeline.store.connection import Connection, answering, connect
@@ -96,6 +97,10 @@ class ClickHouseSink:
         self._held = held
         self._rollups = rollups
         self._inserts = Inserts(connection, rollups, is_server=self.is_shared)
+
+    def pack(self, lineages: Sequence[Lineage]) -> PackedRows:
+        """Encode rows, which are then let go; from any thread."""
+        return pack(lineages)
 
     async def write(self, batch: Batch) -> list[DeadLetter]:
         """Make a batch durable; gives the dead letters that were made of rows the store will never take.

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from pipeline.contracts import Batch, Fragment
 from pipeline.model import DeadLetter, EdgeEvent, Lineage
 from pipeline.sinks.bisect import put_bisecting
-from pipeline.sinks.partitions import by_day, day_of_arrival, partitioned
+from pipeline.sinks.packed import PackedRows, pack
+from pipeline.sinks.partitions import MOST_PARTITIONS, by_day, day_of_arrival, days_of, partitioned
 from pipeline.sinks.refused import dead_letters_of
-from pipeline.sinks.rollups import Rollups
+from pipeline.sinks.rollups import Rollups, minutes_of
 from pipeline.store.connection import Connection, Refused
 from pipeline.store.fragments import STRUCTURE as FRAGMENTS
 from pipeline.store.fragments import encode_fragments
@@ -54,18 +56,33 @@ class Inserts:
             StoreUnavailable: It may pass later.
         """
         refused: list[DeadLetter] = []
-        with self._rollups.writing(self._connection, batch.lineages):
-            for rows in partitioned(batch.lineages):
-                for lineage, reason in put_bisecting(rows, self._put_lineages):
-                    _log.error(
-                        "the store refuses a lineage for what it holds (%s); kept as dead letters", reason
-                    )
-                    refused += dead_letters_of(lineage, reason)
+        pieces = _pieces(batch)
+        minutes = minutes_of(batch.lineages).union(*(piece.minutes for piece in pieces))
+        with self._rollups.writing(self._connection, minutes):
+            for lineage, reason in self._put_all(pieces, batch.lineages):
+                _log.error("the store refuses a lineage for what it holds (%s); kept as dead letters", reason)
+                refused += dead_letters_of(lineage, reason)
         self._put_side(EVENTS, batch.events)
         self._put_side(DEAD_LETTERS, [*batch.dead_letters, *refused])
         if batch.ledger:
             self._put(LEDGER.insert_statement, LEDGER.structure, LEDGER.encode, batch.ledger)
         return refused
+
+    def _put_all(
+        self, pieces: Sequence[PackedRows], lineages: Sequence[Lineage]
+    ) -> Iterable[tuple[Lineage, str]]:
+        """Put rows; gives those that are refused, and why. Packed ones are read back only to find such."""
+        is_packed = pieces and not any(piece.left for piece in pieces)
+        if is_packed and len(days_of(lineages).union(*(piece.days for piece in pieces))) <= MOST_PARTITIONS:
+            lines = chain((piece.lines for piece in pieces), _encoded(encode_lineages, lineages))
+            try:
+                self._send(insert_statement, _STRUCTURE, lines)
+            except Refused:
+                pass  # halving tells which
+            else:
+                return
+        for rows in partitioned([*chain.from_iterable(piece.rows() for piece in pieces), *lineages]):
+            yield from put_bisecting(rows, self._put_lineages)
 
     def _put_side(self, table: SideTable[_SideRow], rows: Sequence[_SideRow]) -> None:
         def put(part: Sequence[_SideRow]) -> None:
@@ -99,12 +116,19 @@ class Inserts:
         encode: Callable[[Sequence[_T]], bytes],
         rows: Sequence[_T],
     ) -> None:
-        lines = _encoded(encode, rows)
+        self._send(statement, types, _encoded(encode, rows))
+
+    def _send(self, statement: Callable[[str], str], types: str, lines: Iterable[bytes]) -> None:
         if not self._is_server:
             self._connection.insert(statement, types, lines)
             return
         whole = list(lines)
         self._connection.insert(statement, types, whole, token=_token(whole))
+
+
+def _pieces(batch: Batch) -> list[PackedRows]:
+    """Give what is packed as `pack` packs it; rows that another store has packed are packed anew."""
+    return [piece if isinstance(piece, PackedRows) else pack(piece.rows()) for piece in batch.packed]
 
 
 def _encoded(encode: Callable[[Sequence[_T]], bytes], rows: Sequence[_T]) -> Iterator[bytes]:

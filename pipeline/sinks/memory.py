@@ -5,13 +5,26 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey
+from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey, Packed
 from pipeline.model import DeadLetter, EdgeEvent, EdgeRecord, GatewayRecord, LedgerRow, Lineage, StoreKey
 
 _HOUR_S = 3600
+
+
+class UnpackedRows(list[Lineage]):
+    """Rows that wait as they are."""
+
+    def rows(self) -> list[Lineage]:
+        """Give them."""
+        return self
+
+    def sharing(self, ids: AbstractSet[str | int]) -> list[Lineage]:
+        """Give those that can be found by any of some ids."""
+        return [row for row in self if not ids.isdisjoint(row.ids())]
 
 
 class MemoryStore:
@@ -30,9 +43,13 @@ class MemoryStore:
         self.ledger: dict[tuple[int, str, str, str, str], LedgerRow] = {}
         """By minute, instance, source, kind and reason: the later look counts."""
 
+    def pack(self, lineages: Sequence[Lineage]) -> Packed:
+        """Keep rows as they are."""
+        return UnpackedRows(lineages)
+
     async def write(self, batch: Batch) -> list[DeadLetter]:
         """Keep a batch; nothing is ever refused."""
-        for row in batch.lineages:
+        for row in batch.all_lineages():
             key = StoreKey(row.bucket_s, row.request_id, row.rec_id)
             before = self._rows.get(key)
             if before is None or row.rev >= before.rev:
@@ -49,12 +66,11 @@ class MemoryStore:
         self, keys: Sequence[LookupKey], *, most_per_id: int = MOST_PER_ID
     ) -> list[Lineage]:
         """Give the live rows that share an id with any of the keys; a bounded number of each id."""
-        wanted: set[str | int] = {one for key in keys for one in (*key.request_ids, *key.gateway_request_ids)}
-        wanted |= {rec_id for key in keys for rec_id in key.rec_ids}
+        wanted = {one for key in keys for one in key.ids}
         counts = Counter[str | int]()
         found = []
         for row in self.lineages:
-            shared = wanted & {row.rec_id, *_request_ids(row), *_gateway_ids(row)}
+            shared = wanted.intersection(row.ids())
             if any(counts[one] < most_per_id for one in shared):
                 found.append(row)
             counts.update(shared)
@@ -73,8 +89,7 @@ class MemoryStore:
         most_per_id: int = MOST_PER_ID,  # noqa: ARG002 -- a process's own memory is small
     ) -> list[EdgeRecord | GatewayRecord]:
         """Give kept records that share an id with any of the keys."""
-        wanted: set[str | int] = {one for key in keys for one in (*key.request_ids, *key.gateway_request_ids)}
-        wanted |= {rec_id for key in keys for rec_id in key.rec_ids}
+        wanted = {one for key in keys for one in key.ids}
         return [record for record in self._kept.values() if not wanted.isdisjoint(_names(record))]
 
     def may_hold(self, bucket_s: int) -> bool:
@@ -95,17 +110,6 @@ class MemoryStore:
     def dead_letters(self) -> list[DeadLetter]:
         """The dead letters, each once."""
         return list(self._dead_letters.values())
-
-
-def _request_ids(row: Lineage) -> set[str]:
-    return {row.request_id, *(one for attempt in row.attempts for one in attempt.request_ids)} - {""}
-
-
-def _gateway_ids(row: Lineage) -> set[str]:
-    ids = {attempt.gateway_request_id for attempt in row.attempts}
-    if row.edge is not None:
-        ids.add(row.edge.gateway_request_id)
-    return {one for one in ids if one}
 
 
 def _names(record: EdgeRecord | GatewayRecord) -> set[str | int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from pipeline.model import Lineage
@@ -17,13 +17,17 @@ _DAY_NS = _DAY_S * 10**9
 
 def partitioned(rows: Sequence[Lineage]) -> Iterator[Sequence[Lineage]]:
     """Cut lineages by day of their bucket, tombstones after all others; order is kept within a day."""
-    days = {row.bucket_s // _DAY_S for row in rows}
-    if len(days) <= MOST_PARTITIONS:
+    if len(days_of(rows)) <= MOST_PARTITIONS:
         yield rows
         return
     for tombstones in (False, True):
         kept = [row for row in rows if row.is_deleted is tombstones]
         yield from by_day(kept, lambda row: row.bucket_s // _DAY_S)
+
+
+def days_of(rows: Iterable[Lineage]) -> set[int]:
+    """Give the partitions of lineages, days of the epoch."""
+    return {row.bucket_s // _DAY_S for row in rows}
 
 
 def by_day(rows: Sequence[_T], day_of: Callable[[_T], int]) -> Iterator[Sequence[_T]]:

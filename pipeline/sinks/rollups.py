@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from pipeline.clock import Clock
@@ -65,14 +65,14 @@ class Rollups:
         self._touched = dict.fromkeys(self._others, (0, 0))
 
     @contextmanager
-    def writing(self, connection: Connection, rows: Sequence[Lineage]) -> Iterator[None]:
-        """Mark the minutes of rows that are written within the block; none of them is counted before its end.
+    def writing(self, connection: Connection, minutes: Collection[int]) -> Iterator[None]:
+        """Mark the epoch minutes of rows that are written within the block; none is counted before its end.
 
         Raises:
             StoreUnavailable: Not marked, so nothing may be written.
         """
         now_ns = self._clock.now_ns()
-        minutes = _minutes(rows)
+        minutes = {minute for minute in minutes if minute in _MINUTES}
         with self._lock:
             self._being_written = minutes
             fresh = {
@@ -186,8 +186,8 @@ class Rollups:
         return self._version
 
 
-def _minutes(rows: Iterable[Lineage]) -> set[int]:
+def minutes_of(rows: Iterable[Lineage]) -> set[int]:
     """Give the epoch minutes that rows start in; without an edge record, those that they may have started in."""
     minutes = {row.edge.start_us // _MINUTE_US for row in rows if row.edge is not None}
     minutes.update(one.started_us // _MINUTE_US for row in rows if row.edge is None for one in row.attempts)
-    return {minute for minute in minutes if minute in _MINUTES}
+    return minutes

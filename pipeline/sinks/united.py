@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
-from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey, Store
+from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey, Packed, Store
 from pipeline.errors import StoreUnavailable
 from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage
 
@@ -104,7 +104,11 @@ class UnitedStore:
         Raises:
             StoreUnavailable: It may pass later.
         """
-        return await self._writing.call(batch, len(batch.lineages))
+        return await self._writing.call(batch, len(batch.lineages) + sum(map(len, batch.packed)))
+
+    def pack(self, lineages: Sequence[Lineage]) -> Packed:
+        """Pack rows."""
+        return self._store.pack(lineages)
 
     @property
     def is_shared(self) -> bool:
@@ -165,13 +169,14 @@ def unite(batches: Sequence[Batch]) -> Batch:
         list(chain.from_iterable(batch.events for batch in batches)),
         list(chain.from_iterable(batch.dead_letters for batch in batches)),
         list(chain.from_iterable(batch.ledger for batch in batches)),
+        list(chain.from_iterable(batch.packed for batch in batches)),
     )
 
 
 def _names_of(keys: Sequence[LookupKey]) -> set[str | int]:
     names: set[str | int] = set()
     for key in keys:
-        names.update(key.request_ids, key.gateway_request_ids, key.rec_ids)
+        names.update(key.ids)
     return names
 
 

@@ -52,7 +52,8 @@ class Row(msgspec.Struct, gc=False, array_like=True):
     span_parent_id: str | None
     edge: EdgeRecord | None
     attempts: tuple[GatewayRecord, ...]
-    has_edge: bool
+    has_edge: bool = True
+    """What is read says so, since its edge record is never null; what is sent need not."""
 
     def lineage(self) -> Lineage:
         """Give the lineage that was stored."""

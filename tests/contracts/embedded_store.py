@@ -22,7 +22,7 @@ class EmbeddedStore:
         self._process = process
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"may_hold", "is_shared"}:
+        if name in {"may_hold", "is_shared", "pack"}:
             return self.ask(name) if name == "is_shared" else lambda *given: self.ask(name, *given)
 
         async def passed_on(*given: Any, **named: Any) -> Any:

@@ -154,6 +154,20 @@ async def test_what_was_never_written_is_not_found(store: Store) -> None:
     assert await store.find_stored([]) == []
 
 
+async def test_packed_rows_come_back_and_are_written_with_the_others(store: Store) -> None:
+    rows = [
+        lineage(edge(f"request-{number}"), attempt(f"kong-{number}", f"request-{number}"))
+        for number in range(6)
+    ]
+    pieces = [store.pack(rows[:2]), store.pack(rows[2:5])]
+    assert [len(piece) for piece in pieces] == [2, 3]
+    assert pieces[1].rows() == rows[2:5]
+    assert pieces[1].sharing({"kong-3", "request-0"}) == [rows[3]]
+    assert not await store.write(Batch(rows[5:], (), (), packed=pieces))
+    found = await store.find_stored([by_id(row.request_id) for row in rows])
+    assert sorted(found, key=lambda row: row.request_id) == rows
+
+
 async def test_the_same_batch_twice_gives_the_same_rows_once(store: Store) -> None:
     rows = [lineage(edge(f"request-{number}")) for number in range(50)]
     await write(store, *rows)

@@ -188,10 +188,11 @@ class _Refusing(MemoryStore):
     """A store that does not take the rows of one path for what they hold."""
 
     async def write(self, batch: Batch) -> list[DeadLetter]:
-        refused = [row for row in batch.lineages if row.edge and row.edge.path == "/refused"]
+        rows = batch.all_lineages()
+        refused = [row for row in rows if row.edge and row.edge.path == "/refused"]
         letters = [letter for row in refused for letter in dead_letters_of(row, "cannot_encode")]
-        taken = [row for row in batch.lineages if row not in refused]
-        await super().write(batch._replace(lineages=taken, dead_letters=[*batch.dead_letters, *letters]))
+        taken = [row for row in rows if row not in refused]
+        await super().write(Batch(taken, batch.events, [*batch.dead_letters, *letters]))
         return letters
 
 

@@ -81,7 +81,7 @@ async def test_a_minute_is_not_counted_while_rows_of_it_are_being_written(face: 
     async with opened(face.fresh(), second=100) as store:
         await store.write(lineage(1))
         rollups = store.sink._rollups
-        with rollups.writing(store._reader, [lineage(2)]):
+        with rollups.writing(store._reader, {MINUTE}):
             assert await rollups.count(at_once=True) == 0
         assert await rollups.count(at_once=True) == 1
 

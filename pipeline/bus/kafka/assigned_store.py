@@ -18,7 +18,7 @@ from pipeline.bus.kafka.packing import Slice
 from pipeline.bus.kafka.partition import PartitionBus
 from pipeline.bus.kafka.positions import is_rekeyed
 from pipeline.clock import Clock
-from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey, Store
+from pipeline.contracts import MOST_PER_ID, Batch, Fragment, LookupKey, Packed, Store
 from pipeline.formats.sealed import seal_record
 from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, Lineage, Source
 
@@ -79,7 +79,7 @@ class AssignedStore:
             self._bus.lose(why)
         if self._bus.is_lost:
             raise Forgotten
-        refused = await self._store.write(batch)
+        refused = await self._store.write(batch)  # nothing packed is alone: those are kept and looked up first
         copies: dict[int, list[bytes]] = {}
         for attempt, key in second_chances(batch.lineages):
             partition = partition_of(key, self._partitions)
@@ -90,6 +90,10 @@ class AssignedStore:
                 piece = Slice("", self._clock.now_ns(), bodies[at : at + _MOST_COPIES])
                 await self._produce(Source.KONG, partition, [piece])
         return refused
+
+    def pack(self, lineages: Sequence[Lineage]) -> Packed:
+        """Pack rows for the store."""
+        return self._store.pack(lineages)
 
     @property
     def is_shared(self) -> bool:

@@ -34,7 +34,7 @@ from pipeline.formats.kong import KongParser
 from pipeline.formats.kong_split import split_body
 from pipeline.formats.redact import Redactor
 from pipeline.http_server import HttpServer
-from pipeline.interpreter import tune
+from pipeline.interpreter import stand_back, tune
 from pipeline.listening import address_of
 from pipeline.model import Delivery, Source
 from pipeline.sources.http_log import IngestApp
@@ -43,7 +43,7 @@ from pipeline.sources.stats import SourceStats
 CAPTURE = Path(__file__).parents[1] / "tests" / "captures" / "kong" / "corpus" / "kong.jsonl"
 POSTS, PAUSE_S, CAP = 300, 0.003, 2**30
 INTERVALS_S = (0.005, 0.0005, 0.0002)
-"""Switch intervals: Python's own, the one that `hoptrail serve` sets, and a shorter one."""
+"""Switch intervals: Python's own, a shorter one, and the one that `hoptrail serve` sets."""
 Load = Callable[[threading.Event], None]
 
 
@@ -79,6 +79,7 @@ def post(address: str, count: int) -> None:
 
 def parse_without_pause(ending: threading.Event) -> None:
     """Parse entries, as the engine does behind a backlog."""
+    stand_back(5)
     parser, bodies = KongParser(redactor=Redactor(b"a key for a benchmark")), entries()
     while not ending.is_set():
         for offset, body in enumerate(bodies):
@@ -87,6 +88,7 @@ def parse_without_pause(ending: threading.Event) -> None:
 
 def insert_without_pause(ending: threading.Event) -> None:
     """Insert into an embedded store, each batch synced, as the store's thread does."""
+    stand_back(10)
     with TemporaryDirectory() as directory:
         client = clickhouse_connect.get_client(dsn=f"chdb://{directory}/store")
         client.command("CREATE DATABASE bench ENGINE = Atomic")
@@ -186,7 +188,7 @@ async def answers(address: str, count: int) -> tuple[list[float], float]:
 
 
 async def measure(
-    name: str, *loads: Load, interval_s: float = INTERVALS_S[1], without_asgi: bool = False
+    name: str, *loads: Load, interval_s: float = INTERVALS_S[-1], without_asgi: bool = False
 ) -> None:
     """Print the answer times of both sizes beside some loads."""
     sys.setswitchinterval(interval_s)

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+from pipeline.errors import PipelineError
+from pipeline.interpreter import stand_back
+
 _log = logging.getLogger(__name__)
+
+_STEPS_BACK = 5
+"""Before the store's threads (10), which it waits for; behind those that receive and answer."""
 
 
 class Runs(Protocol):
@@ -84,10 +90,15 @@ class EngineThread(Generic[_Engine]):
             _log.debug("the engine's loop had already ended")
 
     def _run(self) -> None:
+        stand_back(_STEPS_BACK)
         try:
             asyncio.run(self._live())
         except asyncio.CancelledError:
             pass
+        except PipelineError as error:
+            _log.error("the engine failed: %s", error)
+            self.failure = error
+            self._on_failure()
         except BaseException as error:  # noqa: BLE001 -- whatever ends this thread, the process must know
             _log.exception("the engine failed")
             self.failure = error

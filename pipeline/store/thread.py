@@ -7,6 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from pipeline.interpreter import stand_back
+
+_STEPS_BACK = 10
+"""The engine of the store, whose threads are started from here, works in large batches: nobody waits for it."""
 _T = TypeVar("_T")
 
 
@@ -14,7 +18,9 @@ class OneThread:
     """Runs what blocks, one call after another, for any event loop."""
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix=name, initializer=stand_back, initargs=(_STEPS_BACK,)
+        )
 
     async def run(self, act: Callable[[], _T]) -> _T:
         """Run a call on the thread. Cancelling the wait does not stop the call; the next one waits for it."""

@@ -116,9 +116,12 @@ class Engine:
                 draft = Draft(self._clock.now_ns())
             else:
                 await asyncio.sleep(0)  # the write task shares this loop
-        if self._flushing:
-            self._take(self.joiner.flush(), draft)
+        while self._flushing and self.joiner.pending:
+            self._take(self.joiner.flush(_READ_RECORDS), draft)
             self._take_broken(draft)
+            if draft.rows >= self._limits.batch_rows:
+                await self._drafts.put(draft)
+                draft = Draft(self._clock.now_ns())
         await self._drafts.put(draft)
         await self._drafts.put(None)
 

@@ -6,7 +6,8 @@ the process began, and, in a store that others write to, those of which a half i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeVar
@@ -33,6 +34,10 @@ class Recalled(NamedTuple):
     """Rows that may belong to a group; a group that was not asked for is absent."""
     broken: dict[int, str]
     """Groups of which not even the place can be told, and why."""
+    keys: Mapping[int, LookupKey] = MappingProxyType({})
+    """What was asked for."""
+    entangled: Container[int] = ()
+    """Groups that may belong to a row that is made of another group of the draft."""
     kept: Mapping[int, list[Lineage]] = MappingProxyType({})
     """Single records that writers, we among them, have kept, each as the row that it would be alone."""
 
@@ -93,9 +98,10 @@ class Recall:
             rows.add(await self._find(again.values()))
             asked |= again
         found = {index: rows.sharing(key) for index, key in asked.items()}
-        if kept is None:
-            return Recalled(found, broken)
-        return Recalled(found, broken, {index: kept.sharing(key) for index, key in asked.items()})
+        others = {} if kept is None else {index: kept.sharing(key) for index, key in asked.items()}
+        is_all = len(asked) + len(broken) == len(groups)
+        entangled = _entangled(asked, found, others) if is_all else asked
+        return Recalled(found, broken, asked, entangled, others)
 
     async def _kept(self, groups: Sequence[Group], asked: dict[int, LookupKey]) -> RowsById:
         """Keep the records of the groups, then read what has been kept.
@@ -141,6 +147,18 @@ class Recall:
         for constant in constants:
             self._shun(constant)
         return constants
+
+
+def _entangled(asked: Mapping[int, LookupKey], *rows: Mapping[int, Sequence[Lineage]]) -> set[int]:
+    """Find the groups that share an id, or a row that the store holds, with another."""
+    ids = Counter(one for key in asked.values() for one in key.ids)
+    tied = Counter(id(row) for some in rows for of_one in some.values() for row in of_one)
+    return {
+        index
+        for index, key in asked.items()
+        if any(ids[one] > 1 for one in key.ids)
+        or any(tied[id(row)] > 1 for some in rows for row in some.get(index, ()))
+    }
 
 
 def _alone(record: EdgeRecord | GatewayRecord) -> list[Lineage]:

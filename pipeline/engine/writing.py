@@ -7,6 +7,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Protocol, TypeVar
 
 from pipeline.clock import Clock
@@ -125,13 +126,17 @@ class WriteStage:
         """Settle in order. A group that was looked up also meets the rows of this very draft."""
         groups = [*draft.groups, *draft.shown]
         fresh = RowsById()
+        entangled = recalled.entangled
         if recalled.rows and draft.packed:
-            wanted = {one for index in recalled.rows for one in groups[index].lookup_key().ids}
-            for piece in draft.packed:
-                fresh.add(piece.sharing(wanted))
+            wanted = {one for key in recalled.keys.values() for one in key.ids}
+            for row in chain.from_iterable(piece.sharing(wanted) for piece in draft.packed):
+                fresh.add([row])
+                entangled = range(len(groups))
         for index, group in enumerate(groups):
             found = recalled.rows.get(index)
-            known = () if found is None else fresh.newest(found, group.lookup_key())
+            known = found or ()
+            if found is not None and index in entangled:
+                known = fresh.newest(found, recalled.keys[index])
             settled = recalled.broken.get(index) or self._settling.settle(
                 group, known, recalled.kept.get(index, ())
             )
@@ -139,7 +144,7 @@ class WriteStage:
                 if group.closed != "pending":
                     draft.broken.append((group, settled))
                 continue
-            if recalled.rows:
+            if recalled.rows and (found is None or index in entangled):
                 fresh.add(settled.lineages)
             for row in found or ():
                 self._progress.cover(row.bucket_s)

@@ -87,9 +87,10 @@ class Joiner:
         self._out.relieve(max(0, self.pending - count))
         return self._out.take_ready()
 
-    def flush(self) -> list[Group]:
-        """End every window: nothing more will come."""
-        while (oldest := self._held.oldest) is not None:
+    def flush(self, most: int | None = None) -> list[Group]:
+        """End every window, or about `most` of them: nothing more will come."""
+        until = 0 if most is None else max(0, self.pending - most)
+        while self.pending > until and (oldest := self._held.oldest) is not None:
             self._out.expire(oldest, "window")
         return self._out.take_ready()
 

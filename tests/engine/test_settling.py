@@ -83,3 +83,11 @@ async def test_where_spans_are_sent_rows_wait_until_they_are_made(
     await process.read_empty(spans=spans)
     assert spans.kept == 1
     assert process.store.came == [(0, 1)]
+
+
+async def test_what_waits_at_the_end_of_a_file_is_written_in_batches(process: Any, edge: MakeEdge) -> None:
+    process.store = _Watched()
+    await process.give(*(edge(f"request-{number:04}") for number in range(2500)))
+    await process.read_empty()
+    assert [sum(one) for one in process.store.came] == [1000, 1000, 500]
+    assert process.left() == {(OutcomeKind.STORED, ""): 2500}

@@ -130,6 +130,16 @@ def test_attempts_without_an_edge_record_go_together_by_their_last_id(
     assert sizes == [1, 2]
 
 
+def test_windows_can_be_ended_in_parts(joiner: Joiner, edge: MakeEdge) -> None:
+    for number in range(10):
+        joiner.add(edge(f"edge-made-id-{number:04}"), T0_NS + number)
+    sizes = []
+    while joiner.pending:
+        sizes.append(len(joiner.flush(4)))
+    assert sizes == [4, 4, 2]
+    assert joiner.flush(4) == []
+
+
 @pytest.mark.parametrize("constant", ["", "-", "test", "00000000-0000-0000-0000-000000000000"])
 def test_known_constants_are_never_joined_on(
     joiner: Joiner, edge: MakeEdge, attempt: MakeAttempt, constant: str

@@ -9,7 +9,7 @@ import typer
 
 from pipeline.cli.connect import ConfigOption, DataDirOption
 from pipeline.cli.output import Column, Output, OutputOption, say, write_rows
-from pipeline.cli.stores import ClusterOption, WritableOption, opened
+from pipeline.cli.stores import ClusterOption, WritableOption, asked, opened
 from pipeline.errors import ConfigError
 from pipeline.store.connection import Connection
 from pipeline.store.dsn import EmbeddedDsn
@@ -51,7 +51,7 @@ def show(
     """Say how long rows are kept: for good, unless told."""
     if context.invoked_subcommand is not None:
         return
-    with opened(store, data_dir, config_file, create=False) as (connection, _):
+    with asked(store, data_dir, config_file) as connection:
         rows = [{"kind": kind, **kept._asdict()} for kind, kept in retention(connection).items()]
     write_rows(rows, output, _COLUMNS)
 

@@ -11,7 +11,7 @@ from pipeline.cli import retention, rollup
 from pipeline.cli.connect import ConfigOption, DataDirOption
 from pipeline.cli.output import Column, Output, OutputOption, Row, say, write_rows
 from pipeline.cli.retention import say_retention
-from pipeline.cli.stores import ClusterOption, WritableOption, opened
+from pipeline.cli.stores import ClusterOption, WritableOption, asked, opened
 from pipeline.config import load_config
 from pipeline.store import schema as files
 from pipeline.store.access import access_sql
@@ -49,7 +49,7 @@ def status(
 
     Exit code 1 where some were not applied.
     """
-    with opened(store, data_dir, config_file, create=False) as (connection, _):
+    with asked(store, data_dir, config_file) as connection:
         rows = list(_rows(connection))
         say_retention(connection)
     write_rows(rows, output, _COLUMNS)

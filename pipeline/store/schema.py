@@ -72,7 +72,11 @@ def migrations() -> list[Migration]:
 def applied(connection: Connection) -> list[Applied]:
     """Give what was applied to a store, in order; nothing where it never was."""
     with answering():
-        if not connection.client.command(f"EXISTS TABLE {_LEDGER}"):
+        there = connection.client.query(
+            "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
+            {"name": _LEDGER},
+        ).result_rows[0][0]
+        if not there:
             return []
         rows = connection.client.query(
             f"SELECT number, name, checksum, applied_at FROM {_LEDGER} FINAL ORDER BY number"  # noqa: S608 -- our name

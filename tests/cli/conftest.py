@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pipeline.cli import explain, search, status, trace
+from pipeline.cli import explain, schema, search, status, trace
 from pipeline.contracts import Batch
 from pipeline.errors import ConfigError, MalformedLine
 from pipeline.formats.haproxy import HaproxyParser
@@ -114,7 +114,7 @@ Run = Callable[..., Ran]
 def run() -> Run:
     """Give a function that runs a command in this process, as `main` would."""
     app = typer.Typer(pretty_exceptions_enable=False)
-    for commands in (trace, search, status, explain):
+    for commands in (trace, search, status, explain, schema):
         commands.register(app)
 
     def run_command(*words: str, env: dict[str, str] | None = None) -> Ran:

@@ -103,6 +103,16 @@ def test_every_kind_of_search_passes_the_guard_of_the_door(run: Run, served: Pat
     assert json.loads(ran.out)["store"]["rows"]["lineage_versions"] > 1000
 
 
+@pytest.mark.parametrize("words", [("schema", "status"), ("schema", "retention")])
+def test_what_tables_there_are_and_how_long_rows_are_kept_is_told_beside_a_server(
+    run: Run, data_dir: Path, served: Path, words: tuple[str, ...]
+) -> None:
+    directly = run(*words, "-o", "json", "--data-dir", str(data_dir))
+    assert run(*words, "-o", "json", "--data-dir", str(served)) == directly
+    assert directly.code == 0
+    assert json.loads(directly.out)
+
+
 @pytest.mark.parametrize(
     "text", ["afb64c9d-5ac6-42be-8697-9b1aa9ea1383", "afb64c9d5ac6", "3" * 32, "a\tb\nc{x:UInt8}"]
 )

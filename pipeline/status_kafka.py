@@ -40,6 +40,11 @@ def account_samples(account: Account) -> _Samples:
     }
 
 
+def gone_document(account: Account) -> dict[str, dict[str, int]]:
+    """Give, per source, the messages that never were read, by reason; how many records they held nobody knows."""
+    return {source.value: {"retention": account.gone.get(source, 0)} for source in Source}
+
+
 @dataclass(frozen=True, slots=True)
 class ObservedIngest:
     """The parts of an ingest process that are asked."""
@@ -99,19 +104,21 @@ class ObservedJoin:
         """Give the sum over the partitions that are ours now, since their topics began."""
         outcomes: Counter[Outcome] = Counter()
         pending: Counter[Source] = Counter(dict.fromkeys(Source, 0))
+        gone: Counter[Source] = Counter(dict.fromkeys(Source, 0))
         for account in self.accounts().values():
             outcomes.update(account.outcomes)
             pending.update(account.pending)
-        return Account(dict(outcomes), dict(pending))
+            gone.update(account.gone)
+        return Account(dict(outcomes), dict(pending), gone=dict(gone))
 
     def document(self) -> dict[str, Any]:
         """Give account, partitions with their lag, and join."""
-        now_ns = self.clock.now_ns()
+        now_ns, account = self.clock.now_ns(), self.account()
         units, engines = self._units(), self._engines()
         oldest = [engine.joiner.oldest_arrival_ns or now_ns for engine in engines]
         return {
             "role": "join",
-            "sources": account_document(self.account()),
+            "sources": account_document(account),
             "bus": {
                 "fill": 0.0,
                 "partitions": {
@@ -123,6 +130,7 @@ class ObservedJoin:
                 },
                 "paused": self.group.paused,
                 "rebalances": self.group.rebalances,
+                "messages_gone": gone_document(account),
             },
             "join": {
                 "pending": sum(engine.joiner.pending for engine in engines),
@@ -141,11 +149,11 @@ class ObservedJoin:
         """Give the samples of the metrics that a join process has."""
         now_ns, units, engines = self.clock.now_ns(), self._units(), self._engines()
         document = self.document()
-        written: Counter[str] = Counter()
+        account, written = self.account(), Counter[str]()
         for engine in engines:
             written.update(engine.progress.lineages_written)
         progresses = [engine.progress for engine in engines]
-        return account_samples(self.account()) | {
+        return account_samples(account) | {
             "hoptrail_join_pending": [(document["join"]["pending"], {})],
             "hoptrail_join_pending_bytes": [(document["join"]["pending_bytes"], {})],
             "hoptrail_join_wait_seconds": [(document["join"]["oldest_s"] or 0.0, {})],
@@ -157,6 +165,10 @@ class ObservedJoin:
             "hoptrail_lag_seconds": [(max((self._lag_s(unit, now_ns) for unit in units), default=0.0), {})],
             "hoptrail_kafka_lag_messages": [
                 (sum(unit.bus.lag(source) for unit in units), {"source": source.value}) for source in Source
+            ],
+            "hoptrail_kafka_messages_gone": [
+                (count, {"source": source.value, "reason": "retention"})
+                for source, count in account.gone.items()
             ],
             "hoptrail_kafka_partitions_assigned": [(len(units), {})],
             "hoptrail_kafka_partitions_paused": [(self.group.paused, {})],

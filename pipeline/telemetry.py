@@ -64,6 +64,12 @@ METRICS = (
     Metric(
         "hoptrail_kafka_lag_messages", "gauge", "{message}", "Messages on our topics not read yet, by source."
     ),
+    Metric(
+        "hoptrail_kafka_messages_gone",
+        "counter",
+        "{message}",
+        "Messages that were gone before they were read, by source and reason (retention); each held many records.",
+    ),
     Metric("hoptrail_kafka_partitions_assigned", "gauge", "{partition}", "Partitions that this process has."),
     Metric(
         "hoptrail_kafka_partitions_paused",

@@ -45,8 +45,8 @@ from pipeline.web.health import health_app
 _log = logging.getLogger(__name__)
 
 _REPLAY_ROWS = 30_000
-"""Rows of a batch when files are replayed, at least: 20,000 cost the store a third more, with the merges that
-follow; 50,000 a fifth less, and 200 MB of memory."""
+"""Rows of a batch when files are replayed, at least: fewer cost the store more, with the merges that follow, and of
+more the memory is fetched anew each time."""
 _MINUTE_S = 60.0
 
 
@@ -90,7 +90,11 @@ def make_engine(
 
 
 def make_ledger(
-    bus: Outlet, store: ClickHouseSink, clock: Clock, stats: SourceStats, spans: SpanExport | None = None
+    bus: Outlet,
+    store: ClickHouseSink,
+    clock: Clock,
+    stats: SourceStats,
+    spans: Callable[[], SpanExport | None] = lambda: None,
 ) -> tuple[LedgerKeeper, EdgeWatch]:
     """Make what writes the ledger into the store, and what looks for lost lines beside it."""
     watch = EdgeWatch(store.edge_loss, bus.accounts, clock)
@@ -100,8 +104,9 @@ def make_ledger(
         for listener in list(stats.listeners.values()):
             for reason, count in list(listener.refused.items()):
                 yield Counted(listener.source, "refused", f"{listener.name}:{reason}", count)
-        for kind, reason, count in spans.counted() if spans else ():
-            yield Counted("spans", kind, reason, count)
+        sending = spans()
+        for kind, reason, total, instance in sending.counted() if sending else ():
+            yield Counted("spans", kind, reason, total, instance)
 
     keeper = LedgerKeeper(
         accounts=bus.accounts,
@@ -133,9 +138,10 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
         store = await enter(open_sink(config.store_dsn, clock))
         parsers = make_parsers(config)
         stats = SourceStats()
-        spans = await enter(open_spans(config.otlp, directory, config.drain_s))
-        ledger, watch = make_ledger(bus, store, clock, stats, spans)
+        spans: SpanExport | None = None
+        ledger, watch = make_ledger(bus, store, clock, stats, lambda: spans)
         await enter(ledger)
+        spans = await enter(open_spans(config.otlp, directory, config.drain_s))
         await enter(every(_MINUTE_S, store.count_minutes, "minute roll-ups"))
         thread = EngineThread(
             lambda: make_engine(

@@ -122,7 +122,7 @@ async def _read_topics(
     kafka = config.bus.kafka
     consumer = make_consumer(config.bus, f"{kafka.group}.repartition", kafka.instance_id, pairs=False)
     stack.push_async_callback(consumer.stop)
-    await reach(consumer.start(), config.bus)
+    await reach(consumer, config.bus)
     reader = TopicReader(
         consumer, wanted, bus=given, clock=observed.clock, stats=observed.stats, on_failure=on_failure
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipeline.contracts import Account, Batch, Store
 from pipeline.data_dir import announced, make_private
 from pipeline.engine import Engine, EngineThread
 from pipeline.engine.edge_watch import EdgeWatch
-from pipeline.engine.ledger import LedgerKeeper
+from pipeline.engine.ledger import Counted, LedgerKeeper
 from pipeline.engine.periodic import every
 from pipeline.engine.writing import SpanKeeper
 from pipeline.errors import ConfigError
@@ -31,7 +31,7 @@ from pipeline.http_server import HttpServer
 from pipeline.parsers import Parsers, make_parsers
 from pipeline.rekeyed import StageWithCopies
 from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
-from pipeline.sinks.otlp import metric_readers, open_spans
+from pipeline.sinks.otlp import metric_readers
 from pipeline.sinks.united import UnitedStore
 from pipeline.sources.stats import SourceStats
 from pipeline.status import Loss
@@ -39,6 +39,7 @@ from pipeline.status_kafka import ObservedJoin
 from pipeline.telemetry import Sample, exported_metrics
 from pipeline.topology import make_engine, run_until
 from pipeline.topology_ingest import Addresses, check_cluster
+from pipeline.topology_spans import TopicSpans, all_samples, open_topic_spans
 from pipeline.web.health import health_app
 
 _MINUTE_S = 60.0
@@ -52,22 +53,22 @@ async def joining(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
         ConfigError: No broker answers, topics are missing or cut otherwise, the store cannot be used.
     """
     check_cluster(config)
-    await topics.require(config.bus)
+    await topics.require(config.bus, config.bus.kafka.group, spans=config.otlp.sends_spans)
     clock, directory = SystemClock(), make_private(config.data_dir)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         store = await enter(open_sink(config.store_dsn, clock))
         parsers = make_parsers(config)
-        spans = await enter(open_spans(config.otlp, directory, config.drain_s))
-        keeper = spans.sink if spans else None
+        spans: TopicSpans | None = None
         thread = EngineThread(
-            lambda: make_group(config, store, clock, parsers, keeper),
+            lambda: make_group(config, store, clock, parsers, spans.export.sink if spans else None),
             drain_s=config.drain_s,
             on_failure=on_failure,
         )
 
-        loss = make_loss(config, store, clock, lambda: thread.engine)
-        await enter(loss.ledger)  # before the thread, so that its last look sees the last commits
+        loss = make_loss(config, store, clock, lambda: thread.engine, lambda: spans)
+        await enter(loss.ledger)  # before what commits, so that its last look sees the last commits
+        spans = await enter(open_topic_spans(config, clock, loss.ledger.look))
         await enter(every(_MINUTE_S, lambda: _count_minutes(config, store, thread.engine), "minute roll-ups"))
         group = (await enter(thread)).engine
         if group is None:
@@ -79,25 +80,34 @@ async def joining(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
             return document | ({"spans": spans.document()} if spans else {})
 
         def samples() -> Mapping[str, Iterable[Sample]]:
-            return {**observed.samples(), **(spans.samples() if spans else {})}
+            return all_samples(observed.samples(), spans.samples() if spans else {})
 
         metrics = stack.enter_context(exported_metrics(samples, *metric_readers(config.otlp)))
         health = health_app(status=status, unready=lambda: None, metrics=metrics)
-        listen = config.bus.kafka.status_listen
-        server = await enter(HttpServer(health, listen, tls=None, setting="bus.kafka.status_listen"))
-        addresses = {"ingest_url": f"http://{server.address}"}
+        listen, tls = config.bus.kafka.status_listen, config.bus.kafka.status_tls
+        server = await enter(HttpServer(health, listen, tls=tls, setting="bus.kafka.status_listen"))
+        addresses = {"ingest_url": f"{'https' if tls else 'http'}://{server.address}"}
         stack.enter_context(announced(directory, addresses))
         yield addresses
 
 
 def make_loss(
-    config: Config, store: ClickHouseSink, clock: Clock, group: Callable[[], JoinGroup | None]
+    config: Config,
+    store: ClickHouseSink,
+    clock: Clock,
+    group: Callable[[], JoinGroup | None],
+    spans: Callable[[], TopicSpans | None],
 ) -> Loss:
     """Make what writes the ledger, and what looks for lost lines: the process that has the first partition does."""
 
     def accounts() -> Mapping[str, Account]:
         found = group()
         return {} if found is None else ObservedJoin(found, clock, config.join.window_s).accounts()
+
+    def counted() -> Iterator[Counted]:
+        found = spans()
+        for kind, reason, total, instance in found.export.counted() if found else ():
+            yield Counted("spans", kind, reason, total, instance)
 
     front = Front(config.bus, clock, lambda: _has(group(), 0), config.join.window_s)
     watch = EdgeWatch(store.edge_loss, accounts, clock, settled_s=front.settled_s)
@@ -106,6 +116,7 @@ def make_loss(
         write=lambda rows: store.write(Batch((), (), (), rows)),
         clock=clock,
         process=f"process-{secrets.token_hex(4)}",
+        counted=counted,
         each_minute=watch.look,
     )
     return Loss(SourceStats(), keeper, watch)

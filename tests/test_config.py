@@ -54,6 +54,8 @@ def test_variables_that_kubernetes_injects_are_not_ours() -> None:
         ({"sources.syslog.allow": ["10.0.0.0/99"]}, "sources.syslog.allow"),
         ({"bus.dsn": "nats://b:9092"}, "neither 'journal:'"),
         ({"bus.dsn": "kafka://user:secret@b:9092"}, "bus.kafka.security"),
+        ({"bus.kafka.status_listen": "0.0.0.0:8601"}, "set status_tls"),
+        ({"bus.kafka.status_listen": "[2001:db8::1]:8601"}, "set status_tls"),
         ({"join.window_s": 0}, "join.window_s"),
     ],
 )

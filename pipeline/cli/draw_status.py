@@ -51,7 +51,10 @@ def _headline(document: Document) -> Text:
         line.append(f"; what {printable(document['data_dir'])} holds:")
         return line
     line = Text().append(f"hoptrail {document['version']} runs", style="bold green")
-    line.append(f" as process {document['pid']}, ")
+    line.append(f" as process {document['pid']}")
+    if "lag_s" not in document:
+        return line  # an ingest process reads nothing back
+    line.append(", ")
     lag_s = document["lag_s"]
     words = "reading is up to date" if lag_s == 0 else f"{duration(lag_s * 1000)} behind"
     line.append(words, style="default" if lag_s < _LATE_S else "bold red")
@@ -73,7 +76,7 @@ def _account(sources: Document) -> Table:
             is_loss = way in {"dead_letter", "dropped"} and row[way] > 0
             cells.append(Text(f"{row[way]:,}", style="bold red" if is_loss else ""))
         if has_arrivals:
-            cells.append(_last_heard(row["silent_s"]))
+            cells.append(_last_heard(row.get("silent_s")))
         table.add_row(*cells)
     return table
 
@@ -130,7 +133,11 @@ def _join(join: Document) -> Text:
 
 def _bus(bus: Document) -> Text:
     line = Text().append(f"{bus['fill']:.1%} full", style="bold red" if bus["fill"] >= _FULL_ENOUGH else "")
-    line.append(f"; records not committed: {bus['end'] - bus['committed']:,}")
+    if "end" in bus:
+        line.append(f"; records not committed: {bus['end'] - bus['committed']:,}")
+    if "partitions" in bus:
+        behind = sum(sum(one["lag_messages"].values()) for one in bus["partitions"].values())
+        line = Text(f"{len(bus['partitions'])} partitions are this process's, {behind:,} messages to be read")
     return line
 
 
@@ -162,6 +169,10 @@ def _spans(spans: Document) -> Text:
     if spans["dropped"]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(spans["drop_reasons"].items()))
         line.append(printable(f", {spans['dropped']:,} dropped: {reasons}"), style="bold red")
+    if spans.get("lag_messages"):
+        line.append(f"; {spans['lag_messages']:,} messages on their topic are not sent")
+    if spans.get("messages_gone"):
+        line.append(f"; {spans['messages_gone']:,} messages were gone unread", style="bold red")
     if spans.get("trouble"):
         line.append(printable(f"; {spans['endpoint']} says: {spans['trouble']}"), style="yellow")
     return line

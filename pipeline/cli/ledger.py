@@ -12,7 +12,14 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from pipeline.cli.connect import Asked, ConfigOption, DataDirOption, StoreOption, UrlOption, reading
-from pipeline.cli.ledger_document import Evidence, ledger_document, minute_rows, reconciles, statement
+from pipeline.cli.ledger_document import (
+    Evidence,
+    ledger_document,
+    messages_gone,
+    minute_rows,
+    reconciles,
+    statement,
+)
 from pipeline.cli.output import Output, OutputOption, draw, write_json, write_rows
 from pipeline.cli.search_options import moment_us
 from pipeline.errors import ConfigError
@@ -64,7 +71,9 @@ def ledger(
         draw(*_drawn(evidence))
     else:
         write_rows(minute_rows(evidence.ledger), output, ())
-    if check and (not evidence.ledger.sources() or evidence.gaps or not reconciles(evidence)):
+    if check and (
+        not evidence.ledger.sources() or evidence.gaps or _gone(evidence) or not reconciles(evidence)
+    ):
         raise typer.Exit(1)
 
 
@@ -121,11 +130,19 @@ def _requests(client: Client, since_s: int, until_s: int) -> tuple[int, dict[str
 def _drawn(evidence: Evidence) -> Iterator[RenderableType]:
     """Draw the statement: each sentence a line, what is wrong in red."""
     for sentence in statement(evidence):
-        is_bad = "cannot be accounted for" in sentence or sentence.startswith("Missing:")
+        is_bad = (
+            "cannot be accounted for" in sentence
+            or sentence.startswith("Missing:")
+            or "retention" in sentence
+        )
         yield Text(printable(sentence), style="red" if is_bad else "")
     yield Text()
-    good = reconciles(evidence) and not evidence.gaps
+    good = reconciles(evidence) and not evidence.gaps and not _gone(evidence)
     yield Text(_verdict(evidence), style="bold green" if good else "bold red")
+
+
+def _gone(evidence: Evidence) -> int:
+    return sum(messages_gone(evidence.ledger, source) for source in evidence.ledger.sources())
 
 
 def _verdict(evidence: Evidence) -> str:
@@ -133,6 +150,8 @@ def _verdict(evidence: Evidence) -> str:
         return "? there is nothing to account for"
     if not reconciles(evidence):
         return "✗ the account does not add up"
+    if gone := _gone(evidence):
+        return f"✗ the account adds up; {gone:,} messages were gone before they were read"
     missing = sum(gap.missing for gap in evidence.gaps)
     if missing:
         return f"✗ the account adds up; {missing:,} lines of HAProxy's never came"

@@ -100,6 +100,11 @@ def statement(evidence: Evidence) -> Iterator[str]:
         for kind in ("dropped", "dead_letter"):
             if reasons := ledger.reasons(source, kind):
                 yield f"{source}: {_NAMES.get(kind, kind)} by reason: {_listed(reasons)}."
+        if gone := messages_gone(ledger, source):
+            yield (
+                f"{source}: {gone:,} messages were removed by their topic's retention before they were read; how many "
+                "records they held is not known, and none of them is in the sum."
+            )
     for part in not_running(evidence):
         yield f"No account was kept from {shown_minute(part[0])} to {shown_minute(part[1])}: nothing ran."
     if evidence.requests:
@@ -110,6 +115,11 @@ def statement(evidence: Evidence) -> Iterator[str]:
             continue
         agrees = "the store holds as many" if kept.said == kept.found else f"the store holds {kept.found:,}"
         yield f"Of {kept.instance} the ledger says {kept.said:,} {_RESTING[kept.kind]}; {agrees}."
+
+
+def messages_gone(ledger: Ledger, source: str) -> int:
+    """Give how many messages of a topic were gone before they were read; each held many records."""
+    return sum(ledger.reasons(source, "messages_gone").values())
 
 
 def silent(ledger: Ledger, source: str) -> list[tuple[int, int]]:
@@ -144,6 +154,7 @@ def _source(ledger: Ledger, source: str) -> dict[str, Any]:
         "drop_reasons": dict(ledger.reasons(source, "dropped")),
         "dead_letter_reasons": dict(ledger.reasons(source, "dead_letter")),
         "refused": dict(ledger.reasons(source, "refused")),
+        "messages_gone": dict(ledger.reasons(source, "messages_gone")),
         "silent": [_stretch(*part) for part in silent(ledger, source)],
     }
 

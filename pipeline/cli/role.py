@@ -10,6 +10,8 @@ from typing import Literal
 
 import typer
 
+from pipeline.bus.kafka.repetitions import Repetitions
+from pipeline.clock import SystemClock
 from pipeline.config import Config
 from pipeline.interpreter import tune
 
@@ -22,6 +24,8 @@ def run_role(name: Literal["ingest", "join"], config: Config) -> None:
         stream=sys.stderr,
     )
     logging.getLogger("aiokafka").setLevel(max(logging.WARNING, logging.getLogger().level))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repetitions(SystemClock()))
     if not asyncio.run(_run(name, config)):
         raise typer.Exit(1)
 

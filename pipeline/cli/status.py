@@ -94,11 +94,13 @@ def _ask(server: Mapping[str, Any], config: Config) -> dict[str, Any]:
 
 def _pinned(config: Config) -> ssl.SSLContext:
     """Trust the very certificate that the process was given, whatever names it carries."""
-    tls = config.sources.kong.tls
-    if tls is None:
+    given = [tls for tls in (config.sources.kong.tls, config.bus.kafka.status_tls) if tls is not None]
+    if not given:
         raise ConfigError("the process speaks TLS: name its configuration with --config, for its certificate")
-    context = ssl.create_default_context(cafile=str(tls.cert_file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
+    for tls in given:  # which of the two a process shows depends on its role
+        context.load_verify_locations(cafile=str(tls.cert_file))
     return context
 
 

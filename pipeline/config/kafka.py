@@ -8,7 +8,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.addresses import is_loopback, split_address
 from pipeline.config.section import Section
+from pipeline.config.tls import TlsConfig
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
@@ -56,6 +58,8 @@ class KafkaConfig(Section):
     """HAProxy's lines, packed and keyed by us."""
     gateway_topic: str = "hoptrail.gateway"
     """Kong's entries, packed and keyed by us."""
+    spans_topic: str = "hoptrail.spans"
+    """Spans on their way to the receiver, where `otlp.endpoint` names one."""
     partitions: int = Field(default=12, ge=1, le=2048)
     """Partitions of each of the two; keys are spread over this many, whatever a topic has."""
     replication: int = Field(default=3, ge=1, le=10)
@@ -64,8 +68,12 @@ class KafkaConfig(Section):
     """Copies that must have a record before it counts as kept; for `kafka topics`."""
     retention_h: float = Field(default=72.0, gt=0)
     """Hours that topics keep records, stored or not: how long an outage of the store may last."""
+    spans_retention_h: float = Field(default=24.0, gt=0)
+    """Hours that the span topic keeps spans: how long an outage of the receiver may last. What is older than nine
+    tenths of it is dropped, and counted."""
     group: str = Field(default="hoptrail", min_length=1, max_length=200)
-    """Consumer group of the join processes; `<group>.repartition` is that of the ingest processes."""
+    """Consumer group of the join processes; `<group>.repartition` is that of the ingest processes, `<group>.spans`
+    that of whoever sends spans."""
     instance_id: str = Field(default="", max_length=200, pattern=r"[A-Za-z0-9._-]*")
     """Name of this process within its group, its own and the same after a restart: a restart within
     `session_timeout_s` then moves no partition. Empty: none."""
@@ -85,13 +93,22 @@ class KafkaConfig(Section):
     """Largest message; a longer record is cut to fit, and says so as any record that was cut."""
     delivery_timeout_s: float = Field(default=8.0, ge=0.5, le=300)
     """Seconds after which a post that no broker has acknowledged is answered with 503; Kong waits 10."""
+    start_timeout_s: float = Field(default=30.0, ge=0, le=3600)
+    """Seconds that a starting ingest or join process waits for brokers that cannot be reached or change leaders."""
     status_listen: str = "127.0.0.1:8601"
     """Address of `/healthz`, `/readyz`, `/metrics` and `/status` of a join process; no records, no names."""
+    status_tls: TlsConfig | None = None
+    """Required off loopback, as anybody between could read and change the answers."""
     idempotent: bool = False
     """Let brokers know a producer's own repetitions; without it they are counted as duplicates."""
     security: KafkaSecurity = KafkaSecurity()
 
-    @field_validator("edge_topic", "gateway_topic")
+    @property
+    def spans_group(self) -> str:
+        """Consumer group of whoever sends spans."""
+        return f"{self.group}.spans"
+
+    @field_validator("edge_topic", "gateway_topic", "spans_topic")
     @classmethod
     def _named(cls, name: str) -> str:
         if not _TOPIC.fullmatch(name) or name in {".", ".."}:
@@ -104,10 +121,18 @@ class KafkaConfig(Section):
     def _fits(self) -> Self:
         if self.edge_topic == self.gateway_topic:
             raise ValueError("edge_topic and gateway_topic are the same")
+        if self.spans_topic in {self.edge_topic, self.gateway_topic}:
+            raise ValueError("spans_topic is one of the topics of records")
         if self.min_insync > self.replication:
             raise ValueError("min_insync is above replication: nothing could ever be kept")
         if self.rebalance_timeout_s < self.session_timeout_s:
             raise ValueError("rebalance_timeout_s is below session_timeout_s")
+        return self
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.status_tls is None and not is_loopback(split_address(self.status_listen)[0]):
+            raise ValueError(f"status_listen is {self.status_listen}, which is not loopback: set status_tls")
         return self
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
+from pipeline.config.otlp_environment import fill_from_environment
 from pipeline.config.tree import Config
 from pipeline.errors import ConfigError
 
@@ -29,17 +30,22 @@ def load_config(
     Args:
         file: YAML file, or None.
         options: Dotted keys set on the command line, such as `{"join.window_s": 5}`; None values are unset.
-        environ: Variables to look through; the process's own unless told.
+        environ: Variables to look through, OpenTelemetry's own among them; the process's own unless told.
 
     Raises:
         ConfigError: Names each field that is wrong and what to do.
     """
     tree = _read_yaml(file) if file else {}
-    for path, text in _from_environment(os.environ if environ is None else environ).items():
+    environ = os.environ if environ is None else environ
+    for path, text in _from_environment(environ).items():
         _put(tree, path, yaml.safe_load(text) if text else text)
     for dotted, value in (options or {}).items():
         if value is not None:
             _put(tree, tuple(dotted.split(".")), value)
+    otlp = tree.get("otlp") or {}
+    if isinstance(otlp, dict):
+        fill_from_environment(otlp, environ)
+        tree["otlp"] = otlp
     try:
         return Config.model_validate(tree)
     except ValidationError as error:

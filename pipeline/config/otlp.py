@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from pipeline.addresses import is_loopback
 from pipeline.config.section import Section
@@ -53,6 +53,11 @@ class SamplingConfig(Section):
     """Share of the rest that is sent, by trace id."""
 
 
+def _check_header(name: str, value: str) -> None:
+    if not _HEADER.fullmatch(name) or not value.isprintable() or not value.isascii():
+        raise ValueError(f"{name!r} is not a header that can be sent")
+
+
 class OtlpConfig(Section):
     """Where spans and our own metrics are sent."""
 
@@ -65,15 +70,18 @@ class OtlpConfig(Section):
     """Headers of each request, none of them secret."""
     headers_file: Path | None = None
     """File with further headers, `name: value` a line: credentials."""
+    secret_headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """The same, as `OTEL_EXPORTER_OTLP_HEADERS` gives them; `headers_file` is the better place."""
     tls: OtlpTlsConfig = OtlpTlsConfig()
     insecure: bool = False
-    """Allow headers from `headers_file` to an `http://` endpoint off loopback."""
+    """Allow headers from `headers_file` and `secret_headers` to an `http://` endpoint off loopback."""
     compression: Literal["gzip", "none"] = "gzip"
     """How requests are compressed."""
     timeout_s: float = Field(default=10.0, gt=0, le=300)
     """Longest time of one request."""
     queue_bytes: int = Field(default=256 * 2**20, ge=2**20)
-    """Most bytes of spans that wait on disk; what does not fit is dropped and counted."""
+    """Most bytes of spans that wait on disk, of a join process for brokers; what does not fit is dropped and
+    counted."""
     traces: bool = True
     """Send spans."""
     metrics: bool = False
@@ -93,7 +101,14 @@ class OtlpConfig(Section):
     """`service.name` of the gateway's spans."""
     identity: bool = False
     """Put who asked (`user.id`, `user.name`) on spans; what is proven is always in the store."""
+    pseudonym_key_file: Path | None = None
+    """File with a key of 16 bytes or more: who asked is put on spans as its keyed hash (`enduser.pseudo.id`)."""
     sampling: SamplingConfig = SamplingConfig()
+
+    @property
+    def sends_spans(self) -> bool:
+        """Whether spans go anywhere."""
+        return bool(self.endpoint) and self.traces
 
     @field_validator("networks")
     @classmethod
@@ -106,8 +121,14 @@ class OtlpConfig(Section):
     @classmethod
     def _headers(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            if not _HEADER.fullmatch(name) or not value.isprintable() or not value.isascii():
-                raise ValueError(f"{name!r} is not a header that can be sent")
+            _check_header(name, value)
+        return headers
+
+    @field_validator("secret_headers")
+    @classmethod
+    def _secret_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            _check_header(name, value.get_secret_value())
         return headers
 
     @model_validator(mode="after")
@@ -121,8 +142,11 @@ class OtlpConfig(Section):
             raise ValueError(
                 "endpoint: credentials go into headers_file; a query or fragment has no place in it"
             )
-        if url.scheme == "http" and self.headers_file and not self.insecure and not is_loopback(url.hostname):
-            raise ValueError("headers_file would travel in clear: use https://, or set insecure")
+        is_secret = self.headers_file is not None or bool(self.secret_headers)
+        if url.scheme == "http" and is_secret and not self.insecure and not is_loopback(url.hostname):
+            raise ValueError(
+                "headers_file (or OTEL_EXPORTER_OTLP_HEADERS) would travel in clear: use https://, or set insecure"
+            )
         if self.context == "networks" and not self.networks:
             raise ValueError("context is networks: set networks")
         return self

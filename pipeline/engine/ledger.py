@@ -31,13 +31,15 @@ _Key = tuple[str, str, str, str]
 
 
 class Counted(NamedTuple):
-    """A number that a process keeps itself, since it began."""
+    """A number that is in no account of a bus's."""
 
     source: str
     kind: str
     reason: str
     """From a closed set."""
     total: int
+    instance: str = ""
+    """What keeps it beyond the process; empty: the process, since it began."""
 
 
 def account_rows(account: Account) -> dict[tuple[str, str, str], int]:
@@ -48,6 +50,9 @@ def account_rows(account: Account) -> dict[tuple[str, str, str], int]:
     for (source, kind, reason), count in account.outcomes.items():
         numbers[source, OutcomeKind(kind).value, reason] = count
         numbers[source, "received", ""] += count
+    for source, count in account.gone.items():
+        if count:
+            numbers[source, "messages_gone", "retention"] = count
     if account.committed >= 0:
         numbers["", "committed", ""] = account.committed
     return numbers
@@ -88,7 +93,7 @@ class LedgerKeeper:
         self._counted = counted
         self._each_minute = each_minute
         self._written: dict[_Key, int] = {}
-        self._minute_s = 0
+        self._minute_s = self._turned_s = 0
         self._taken_ns = 0
         self._unwritten: dict[tuple[int, *_Key], LedgerRow] = {}
         self._task: asyncio.Task[None] | None = None
@@ -111,7 +116,7 @@ class LedgerKeeper:
         await self.write()
 
     def look(self, *, back_ns: int = 0) -> None:
-        """Take the numbers as they stand.
+        """Take the numbers as they stand; also to be called when a part is about to go to another process.
 
         Args:
             back_ns: How long ago the minute was that they are put down to: a look at its end is its own.
@@ -120,11 +125,12 @@ class LedgerKeeper:
         minute_s = max(self._minute_s, (now_ns - back_ns) // _MINUTE_NS * 60)
         is_new = minute_s != self._minute_s
         self._minute_s = minute_s
+        before, self._written = self._written, {}  # a part that has gone may have changed when it comes back
         for (instance, source, kind, reason), total in self._numbers():
             key = (instance, source, kind, reason)
             state = kind in {"received", "pending"}
-            if self._written.get(key) != total or (is_new and state):
-                self._written[key] = total
+            self._written[key] = total
+            if before.get(key) != total or (is_new and state):
                 row = LedgerRow(
                     minute_s=minute_s,
                     instance=instance,
@@ -157,6 +163,7 @@ class LedgerKeeper:
     async def _run(self) -> None:
         """Look at whole tens of seconds; once a minute do what else is due."""
         self.look()
+        self._turned_s = self._minute_s
         while True:
             await asyncio.sleep(_LOOK_S - self._clock.now_ns() / 1e9 % _LOOK_S)
             try:
@@ -165,10 +172,10 @@ class LedgerKeeper:
                 _log.error("the ledger failed and goes on: %s", type(error).__name__)
 
     async def _turn(self) -> None:
-        minute_s = self._minute_s
         await self.write()
         self.look(back_ns=int(_LOOK_S * 5e8))
-        if self._minute_s != minute_s:
+        if self._minute_s != self._turned_s:
+            self._turned_s = self._minute_s
             await self._each_minute()
 
     def _numbers(self) -> Iterable[tuple[_Key, int]]:
@@ -176,4 +183,4 @@ class LedgerKeeper:
             for (source, kind, reason), total in account_rows(account).items():
                 yield (instance, source, kind, reason), total
         for one in self._counted():
-            yield (self._process, one.source, one.kind, one.reason), one.total
+            yield (one.instance or self._process, one.source, one.kind, one.reason), one.total

@@ -71,6 +71,10 @@ def completeness(
             sum(one.get("dropped", 0) for one in evidence["sources"].values()),
             "records were dropped on arrival",
         ),
+        (
+            sum(sum(one.get("messages_gone", {}).values()) for one in evidence["sources"].values()),
+            "messages of many records each were gone from their topics before they were read",
+        ),
         (dead_letters, "records that arrived in the period could not be read (dead letters)"),
         (tally.lost_halves, "requests lack a half whose line was lost"),
         (tally.unfinished, "requests were not finished when the report was made"),

@@ -12,8 +12,8 @@ from pipeline.spans.wire import resource, resource_spans, scope
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _SCOPE = scope("hoptrail", __version__)
-_MOST_BYTES = 2**20
-"""A frame is closed at this size: gRPC receivers take 4 MiB unless told otherwise."""
+MOST_BYTES = 2**20
+"""Spans in a frame, as a rule: gRPC receivers take 4 MiB unless told otherwise."""
 
 
 class Frame(NamedTuple):
@@ -26,10 +26,11 @@ class Frame(NamedTuple):
 class Framer:
     """Gathers the spans of requests; a frame's resources stand in the order in which they came.
 
-    Each request's first span is its root, and the edge's come before the gateway's.
+    Each request's first span is its root, and the edge's come before the gateway's. No frame holds more than
+    `most_bytes` of spans, unless a single request does.
     """
 
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._groups: dict[tuple[str, str | None], list[bytes]] = {}
         self._size = 0
@@ -38,16 +39,17 @@ class Framer:
 
     def add(self, spans: Sequence[Built]) -> None:
         """Take the spans of one request."""
+        size = sum([len(span.body) for span in spans])
+        if self._size + size > self._most_bytes:
+            self._close()
         groups = self._groups
         for service, node, _, body in spans:
             group = groups.get((service, node))
             if group is None:
                 group = groups[service, node] = []
             group.append(body)
-            self._size += len(body)
+        self._size += size
         self._spans += len(spans)
-        if self._size >= self._most_bytes:
-            self._close()
 
     def take(self) -> list[Frame]:
         """Give all frames, and begin anew."""

@@ -7,6 +7,7 @@ chance of 2^-64 and is not looked for.
 
 from __future__ import annotations
 
+import hmac
 import re
 from hashlib import sha256
 from typing import NamedTuple
@@ -76,6 +77,11 @@ def attempt_key(attempt: GatewayRecord) -> str:
 def hashed(trace_id: str, role: str, key: str) -> bytes:
     """Give a span id made of the trace, what the span is, and whose."""
     return sha256(f"{trace_id}|{role}|{key}".encode("utf-8", "replace")).digest()[:_ID_BYTES]
+
+
+def pseudonym(key: bytes, user_id: str) -> str:
+    """Give the name that a user has on spans: HMAC-SHA-256 of the id, the first 16 bytes as hexadecimal digits."""
+    return hmac.digest(key, user_id.encode("utf-8", "replace"), "sha256")[:16].hex()
 
 
 def _gateway_id(lineage: Lineage) -> str:

@@ -31,6 +31,7 @@ USER_AGENT = TextKey("user_agent.original")
 TLS_NAME = TextKey("tls.protocol.name")
 TLS_VERSION = TextKey("tls.protocol.version")
 TLS_CIPHER = TextKey("tls.cipher")
+PSEUDONYM = TextKey("enduser.pseudo.id")
 USER_ID = TextKey("user.id")
 USER_NAME = TextKey("user.name")
 

@@ -9,7 +9,7 @@ from pipeline.model import GatewayRecord, Lineage
 from pipeline.spans import keys as key
 from pipeline.spans.edge import attempt_span, edge_span, joined
 from pipeline.spans.gateway import gateway_span, try_span
-from pipeline.spans.ids import attempt_key, edge_span_id, hashed, trace_id_for
+from pipeline.spans.ids import attempt_key, edge_span_id, hashed, pseudonym, trace_id_for
 from pipeline.spans.settings import Origin, SpanSettings, origin_of, traces_itself
 
 _HERE = Origin(None, None)
@@ -111,9 +111,14 @@ class Spans:
 
     def _identity(self, lineage: Lineage) -> bytes:
         """Write who asked, where the operator wants it: proven consumers, credentials and certificates."""
-        if not self.settings.with_identity:
+        settings = self.settings
+        if not settings.with_identity and settings.pseudonym_key is None:
             return b""
         who = lineage.identity
-        return key.maybe(key.USER_ID, who.consumer_id or who.credential_id or who.subject) + key.maybe(
-            key.USER_NAME, who.consumer_name
-        )
+        user_id = who.consumer_id or who.credential_id or who.subject
+        written = b""
+        if settings.pseudonym_key is not None and user_id:
+            written = key.PSEUDONYM(pseudonym(settings.pseudonym_key, user_id))
+        if settings.with_identity:
+            written += key.maybe(key.USER_ID, user_id) + key.maybe(key.USER_NAME, who.consumer_name)
+        return written

@@ -27,6 +27,8 @@ class SpanSettings(NamedTuple):
     """Whether the gateway's spans are made; `auto`: not where its own plugin sent them."""
     with_identity: bool = False
     """Whether who asked is put on spans."""
+    pseudonym_key: bytes | None = None
+    """What hashes who asked for spans; None: nothing does."""
 
 
 class Origin(NamedTuple):

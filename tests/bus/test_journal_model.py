@@ -30,7 +30,7 @@ class Model:
 
     def check(self, journal: Journal) -> None:
         """Compare everything that can be asked."""
-        outcomes, pending, _ = journal.account()
+        outcomes, pending, *_ = journal.account()
         assert outcomes == self.outcomes
         owners = Counter(source for source, _ in self.records[self.committed :])
         assert pending == {source: owners[source] for source in Source}

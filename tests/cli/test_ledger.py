@@ -84,6 +84,18 @@ def test_every_loss_is_named() -> None:
     assert any(sentence.startswith("5 lines carry no log counter") for sentence in said)
 
 
+def test_messages_that_were_gone_before_they_were_read_stand_beside_the_sum() -> None:
+    evidence = _evidence(
+        [*LINES, Line(MINUTE_S, "kafka-g/partition-1", "haproxy", "messages_gone", "retention", 12)]
+    )
+    assert reconciles(evidence)
+    assert ledger_document(evidence)["sources"]["haproxy"]["messages_gone"] == {"retention": 12}
+    (sentence,) = [said for said in statement(evidence) if "retention" in said]
+    assert sentence.startswith(
+        "haproxy: 12 messages were removed by their topic's retention before they were read"
+    )
+
+
 def test_minutes_in_which_nothing_ran_are_told_from_silent_ones() -> None:
     document = ledger_document(_evidence())
     assert document["not_running"] == [{"from": "2026-11-23T18:59:00Z", "to": "2026-11-23T19:00:00Z"}]

@@ -286,3 +286,36 @@ async def test_the_later_of_two_looks_wins_though_the_clock_stood_still() -> Non
         taken += [row.taken_ns for row in desk.store.ledger.values() if row.kind == "received" and row.total]
     assert taken == sorted(set(taken))
     assert len(taken) == 3
+
+
+async def test_a_part_that_went_to_another_process_and_came_back_is_written_anew() -> None:
+    """The other wrote another number meanwhile; that ours is as it was does not say that the ledger is."""
+    store, clock = MemoryStore(), ManualClock(T0_NS)
+    parts: dict[str, list[Counted]] = {"ours": [], "theirs": []}
+
+    def keeper(name: str) -> LedgerKeeper:
+        return LedgerKeeper(
+            accounts=dict,
+            write=lambda rows: store.write(Batch((), (), (), rows)),
+            clock=clock,
+            process=name,
+            counted=lambda: parts[name],
+        )
+
+    def holds(name: str, queued: int) -> None:
+        part = Counted("spans", "queued", "", queued, "partition-3")
+        parts.update({"ours": [], "theirs": []} | {name: [part]})
+
+    ours, theirs = keeper("ours"), keeper("theirs")
+    for name, queued in (("ours", 0), ("theirs", 7), ("ours", 0)):
+        holds(name, queued)
+        clock.turn_to(clock.now_ns() + MINUTE_NS)
+        for each in (ours, theirs):
+            each.look()
+            await each.write()
+    rows = sorted(store.ledger.values(), key=lambda row: row.minute_s)
+    assert [(row.instance, row.total) for row in rows] == [
+        ("partition-3", 0),
+        ("partition-3", 7),
+        ("partition-3", 0),
+    ]

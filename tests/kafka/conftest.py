@@ -44,6 +44,7 @@ def _load(name: str, path: Path) -> ModuleType:
 
 jvm = _load("kafka_jvm", HERE / "broker" / "jvm.py")
 tansu = _load("kafka_tansu", HERE / "broker" / "tansu.py")
+_load("kafka_shippers", HERE / "shippers.py")
 world_module = _load("kafka_world", HERE / "world.py")
 
 
@@ -105,6 +106,20 @@ def start_cluster() -> Iterator[Callable[..., Any]]:
     yield start
     for cluster in started:
         cluster.stop()
+
+
+@pytest.fixture
+def start_tansu() -> Iterator[Callable[[Path], Any]]:
+    """Start Tansu, whatever the common broker is; skips where it is not installed."""
+    started: list[Any] = []
+
+    def start(directory: Path) -> Any:
+        started.append(tansu.start(directory))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory, classpath: str) -> Any:
     users = [
         f"{kind}=[name={name},password={PASSWORD}]"
         for kind in ("SCRAM-SHA-256", "SCRAM-SHA-512")
-        for name in ("operator", "ingest", "join", "nobody")
+        for name in ("operator", "ingest", "join", "nobody", "half")
     ]
     settings = _SETTINGS.format(keystore=keystore, module=_MODULE, password=PASSWORD)
     cluster = start_cluster(directory, classpath, security=settings, scram=users)
@@ -127,16 +127,17 @@ def test_what_is_wrong_is_said_in_one_line_without_the_secret(
 ) -> None:
     world = configured("SCRAM-SHA-512", "operator")
     (tmp_path / "wrong").write_text("another password", encoding="utf-8")
-    for change in (
-        {"bus__kafka__security__password_file": str(tmp_path / "wrong")},
-        {"bus__kafka__security__ca_file": None},
-        {"bus__kafka__security__password_file": str(tmp_path / "none")},
+    for change, said in (
+        ({"password_file": str(tmp_path / "wrong")}, "the password or token of User:operator is refused"),
+        ({"ca_file": None}, "the broker's certificate is refused"),
+        ({"password_file": str(tmp_path / "none")}, "cannot read"),
+        ({"mechanism": "SCRAM-SHA-256", "username": "stranger"}, "User:stranger is refused"),
     ):
-        refused = world.command(
-            "kafka", "topics", "plan", "--config", world.config("wrong", **change), check=False
-        )
+        config = world.config("wrong", **{f"bus__kafka__security__{name}": to for name, to in change.items()})
+        refused = world.command("kafka", "topics", "plan", "--config", config, check=False)
         assert refused.returncode == 2
-        assert "Traceback" not in refused.stderr
+        assert said in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1, refused.stderr
         assert PASSWORD not in refused.stderr
         assert "another password" not in refused.stderr
 
@@ -161,6 +162,7 @@ def _documented_rules(role: str, kafka: dict[str, Any]) -> list[list[str]]:
                 found[1]
                 .replace("hoptrail.edge", kafka["edge_topic"])
                 .replace("hoptrail.gateway", kafka["gateway_topic"])
+                .replace("--topic hoptrail.spans", f"--topic {kafka['spans_topic']}")
             )
             text = re.sub(r"--group hoptrail\b", f"--group {kafka['group']}", text)
             rules.append(["--allow-principal", f"User:{role}", *text.split()])
@@ -174,15 +176,50 @@ def test_the_documented_rights_are_enough_and_without_them_nothing_goes(
     cluster, _ = secure
     world = configured("SCRAM-SHA-512", "operator")
     kafka = world.settings["bus"]["kafka"]
+    kafka["spans_topic"] = kafka["edge_topic"].replace("edge", "spans")
+    world.settings["otlp"] = {
+        "endpoint": "http://127.0.0.1:9"
+    }  # nobody: that it is tried says that the topic is read
+    world.command("kafka", "topics", "apply", "--config", world.config())
     for role in ("ingest", "join"):
         config = world.config("nobody", bus__kafka__security=world.security("SCRAM-SHA-512", "nobody"))
         refused = world.command(role, "--config", config, check=False)
         assert refused.returncode == 2, refused.stderr
-        for rule in _documented_rules(role, kafka):
-            cluster.allow(*rule)
+        assert "no access rule lets User:nobody Describe the topic" in refused.stderr
+        assert "waiting" not in refused.stderr
+    cluster.allow(*_documented_rules("ingest", kafka), *_documented_rules("join", kafka))
     ingest = world.start("ingest", bus__kafka__security=world.security("SCRAM-SHA-512", "ingest"))
-    world.start("join", bus__kafka__security=world.security("SCRAM-SHA-256", "join"))
+    join = world.start("join", bus__kafka__security=world.security("SCRAM-SHA-256", "join"))
     ingest.send(*haproxy_lines[:200])
     assert ingest.post(b"[" + b",".join(kong_bodies[:200]) + b"]") == 200
     rows = world.wait(lambda rows: rows["haproxy"]["stored"] == 200 and rows["kong"]["stored"] == 200)
     assert rows["haproxy"]["received"] == 200
+    world.until(lambda: join.status()["spans"]["retries"] > 0, "spans are read from their topic")
+
+
+def test_a_right_that_is_missing_under_way_is_named_and_the_process_ends_or_goes_on(
+    secure: Any, configured: Callable[..., Any], kong_bodies: list[bytes]
+) -> None:
+    """Whoever may see a topic starts; a join that may not read it ends with one line, an ingest waits to be let."""
+    cluster, _ = secure
+    world = configured("SCRAM-SHA-512", "operator")
+    kafka = world.settings["bus"]["kafka"]
+    edge, gateway = kafka["edge_topic"], kafka["gateway_topic"]
+    half = ["--allow-principal", "User:half", "--operation"]
+    cluster.allow(
+        [*half, "Describe", "--topic", edge, "--topic", gateway], [*half, "Read", "--group", kafka["group"]]
+    )
+    security = world.security("SCRAM-SHA-512", "half")
+    join = world.start("join", ready=False, bus__kafka__security=security)
+    ingest = world.start("ingest", bus__kafka__security=security, bus__kafka__delivery_timeout_s=1)
+    assert join.popen.wait(60) == 1
+    said = join.log.read_text(encoding="utf-8")
+    assert re.search(
+        rf"the engine failed: no access rule lets User:half Read the topic ({edge}|{gateway})", said
+    )
+    assert "Traceback" not in said
+    assert ingest.post(kong_bodies[0]) == 503
+    said = ingest.log.read_text(encoding="utf-8")
+    assert f"no access rule lets User:half Write the topic {gateway}" in said
+    cluster.allow([*half, "Write", "--topic", gateway])
+    assert ingest.insist(kong_bodies[0]) >= 0

@@ -123,7 +123,47 @@ def test_an_end_of_a_topic_that_retention_removed_unread_holds_up_nothing(
     asyncio.run(produce(broker.servers, edge, [b"not a line"]))
     world.wait(lambda rows: rows["haproxy"]["dead_letter"] == 1)
     assert join.metric("hoptrail_kafka_rebalances_total") == 1
+    assert join.gone()["kong"] == world.standing()["messages_gone"]["kong"]["retention"] > 0
     assert "of kong are gone that nobody had read" in join.log.read_text(encoding="utf-8")
+
+
+def test_messages_that_retention_took_while_no_join_ran_are_counted_for_good(
+    make_world: Callable[..., Any], broker: Any
+) -> None:
+    """In the metrics, in the account of all processes, and in the ledger: also by the process that comes after."""
+    world = make_world(broker.servers, session_timeout_s=30, rebalance_timeout_s=30)
+    edge, gateway = (
+        TopicPartition(world.settings["bus"]["kafka"][f"{name}_topic"], 1) for name in ("edge", "gateway")
+    )
+    asyncio.run(produce(broker.servers, edge, [b"not a line"]))
+    join = world.start("join", bus__kafka__instance_id="join-0")
+    world.wait(lambda rows: rows["haproxy"]["dead_letter"] == 1)
+    assert join.stop() == 0
+    asyncio.run(fill_and_remove(broker.servers, edge))
+    asyncio.run(produce(broker.servers, gateway, [b"{}"]))
+    for _ in range(2):
+        join = world.start("join", bus__kafka__instance_id="join-0")
+        world.until(lambda: join.gone() == {"haproxy": 20, "kong": 0}, "it counts them")  # noqa: B023 -- asked at once
+        world.wait(lambda rows: rows["kong"]["dead_letter"] == 1)
+        assert join.stop() == 0
+    standing = world.standing()
+    assert standing["messages_gone"] == {"haproxy": {"retention": 20}, "kong": {"retention": 0}}
+    assert standing["sources"]["haproxy"]["received"] == 1, "they are in no account of records"
+    shown = world.command("kafka", "status", "--config", world.config())
+    assert "messages that retention removed before they were read: 20" in shown.stdout
+    assert gone_of(world.store) == [("haproxy", "retention", 20)]
+
+
+def gone_of(store: str) -> list[tuple[str, str, int]]:
+    """Give what the ledger in the store says is gone."""
+    connection = connect(parse_dsn(store))
+    try:
+        rows = connection.client.query(
+            "SELECT source, reason, sum(count) FROM ledger WHERE kind = 'messages_gone' GROUP BY source, reason"
+        ).result_rows
+    finally:
+        connection.close()
+    return [(str(source), str(reason), int(count)) for source, reason, count in rows]
 
 
 async def produce(servers: str, partition: TopicPartition, values: Sequence[bytes]) -> int:

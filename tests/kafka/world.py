@@ -97,6 +97,18 @@ class Process:
         (value,) = re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", self.get("/metrics").text, re.MULTILINE)
         return float(value)
 
+    def gone(self) -> dict[str, int]:
+        """Give how many messages a join process says were gone before they were read, by source."""
+        lines = re.findall(
+            r"^hoptrail_kafka_messages_gone_total\{(.*)\} (\S+)$", self.get("/metrics").text, re.MULTILINE
+        )
+        found = {}
+        for labels, count in lines:
+            told = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+            assert told["reason"] == "retention"
+            found[told["source"]] = int(float(count))
+        return found
+
     def partitions(self) -> set[str]:
         """Give the numbers of the partitions that a join process has."""
         return set(self.status()["bus"]["partitions"])

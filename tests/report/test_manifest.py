@@ -41,6 +41,7 @@ def test_a_period_in_which_nothing_is_known_to_lack_is_complete() -> None:
         ([], {"edge_lines": {"missing": 3, "dropped_by_edge": 0}}, 0, "3 lines that HAProxy counted"),
         ([], {"edge_lines": {"missing": 0, "dropped_by_edge": 4}}, 0, "thrown away"),
         ([], {"sources": {"kong": {"dropped": 1}}}, 0, "dropped"),
+        ([], {"sources": {"kong": {"messages_gone": {"retention": 2}}}}, 0, "2 messages of many records"),
         ([], {"reconciles": False}, 0, "add up"),
         ([], {}, 5, "dead letters"),
     ],

@@ -39,6 +39,29 @@ def test_all_spans_of_a_request_go_in_one_frame_root_first(lineage: Make, edge: 
         assert names == sorted(names, key=["haproxy", "kong"].index)
 
 
+def test_no_frame_is_larger_than_it_may_be_unless_one_request_is(
+    lineage: Make, edge: Make, attempt: Make
+) -> None:
+    def spans_of(number: int, path: str) -> Any:
+        return SPANS.of(lineage(edge(rec_id=number, path=path, traceparent=None), attempt(traceparent=None)))
+
+    framer = Framer(most_bytes=5000)
+    for number in range(1, 30):
+        framer.add(spans_of(number, "/" + "x" * (number * 37 % 600)))
+    framer.add(spans_of(30, "/" + "x" * 9000))
+    framer.add(spans_of(31, "/"))
+    sizes = [
+        sum(
+            len(span.SerializeToString())
+            for group in read.resource_spans
+            for span in group.scope_spans[0].spans
+        )
+        for read in (ExportTraceServiceRequest.FromString(frame.body) for frame in framer.take())
+    ]
+    assert [size for size in sizes if size > 5000] == [sizes[-2]]
+    assert min(sizes[:-3]) > 2000
+
+
 def test_each_resource_stands_once_in_a_frame(pair: Lineage) -> None:
     framer = Framer()
     for _ in range(3):

@@ -1,5 +1,6 @@
 """The spans of a lineage: which there are, how they hang together, what they say."""
 
+import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -217,6 +218,36 @@ def test_who_asked_is_on_spans_only_where_the_operator_wants_it(
     assert "alice" not in str(spans(row))
     told = attributes_of(spans(row, with_identity=True)[0])
     assert (told["user.id"], told["user.name"]) == ("c-1", "alice")
+
+
+def test_a_pseudonym_is_a_keyed_hash_of_who_asked_and_says_nothing_else(
+    lineage: Make, edge: Make, attempt: Make, spans: Make, attributes_of: Make
+) -> None:
+    key = b"0123456789abcdef"
+    row = lineage(edge(), attempt(consumer_id="c-1", consumer_name="alice", credential_id="k-1"))
+    said = spans(row, pseudonym_key=key)
+    told = attributes_of(said[0])
+    assert told["enduser.pseudo.id"] == hmac.new(key, b"c-1", "sha256").hexdigest()[:32]
+    assert not {"user.id", "user.name"} & told.keys()
+    assert "alice" not in str(said)
+    assert "c-1" not in str(said)
+    other = attributes_of(spans(row, pseudonym_key=key[::-1])[0])
+    assert other["enduser.pseudo.id"] != told["enduser.pseudo.id"]
+    assert all("enduser.pseudo.id" not in attributes_of(one) for one in said[1:])
+
+
+def test_who_is_not_known_has_no_pseudonym(
+    lineage: Make, edge: Make, attempt: Make, spans: Make, attributes_of: Make
+) -> None:
+    said = spans(lineage(edge(), attempt()), pseudonym_key=b"0123456789abcdef", with_identity=True)
+    assert all("enduser.pseudo.id" not in attributes_of(one) for one in said)
+
+
+def test_without_an_edge_record_the_gateways_span_has_the_pseudonym(
+    lineage: Make, attempt: Make, spans: Make, attributes_of: Make
+) -> None:
+    row = lineage(None, attempt(consumer_id="c-1"))
+    assert "enduser.pseudo.id" in attributes_of(spans(row, pseudonym_key=b"0123456789abcdef")[0])
 
 
 def test_the_same_lineage_gives_the_same_bytes(retried: Lineage) -> None:

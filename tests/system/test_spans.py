@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import random
 import socket
 import threading
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -35,6 +37,10 @@ from pipeline.demo.log_queue import open_log_queue
 from pipeline.demo.upstreams import open_upstreams
 from pipeline.resources import resource
 
+LOG_FORMAT = (
+    "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs "
+    "%{+Q}r %ID"
+)
 Serve = Callable[..., Any]
 Arrived = tuple[str, Span]
 """`service.name` and span."""
@@ -126,6 +132,66 @@ def test_every_request_of_the_corpus_arrives_as_one_tree_and_the_account_says_so
     assert sum((span.trace_id, span.parent_span_id) in ids for span in below) == len(below)
 
 
+def test_a_replay_sends_spans_only_if_told_to_and_then_all(
+    tmp_path: Path,
+    command: Callable[..., Any],
+    haproxy_lines: list[bytes],
+    kong_bodies: list[bytes],
+) -> None:
+    haproxy, kong = tmp_path / "haproxy.log", tmp_path / "kong.jsonl"
+    haproxy.write_bytes(b"\n".join(haproxy_lines) + b"\n")
+    kong.write_bytes(b"\n".join(kong_bodies) + b"\n")
+    with receiving() as (receiver, endpoint):
+        config = tmp_path / "hoptrail.yaml"
+        config.write_text(
+            json.dumps({"otlp": {"endpoint": endpoint}, "sources": {"syslog": {"log_format": LOG_FORMAT}}}),
+            encoding="utf-8",
+        )
+
+        def replay(name: str, *words: str) -> dict[str, Any]:
+            done = command(
+                "replay", "--haproxy", haproxy, "--kong", kong, "--config", config,
+                "--data-dir", tmp_path / name, "-o", "json", *words,
+            )  # fmt: skip
+            return dict(json.loads(done.stdout))
+
+        assert "spans" not in replay("without")
+        assert receiver.arrived == []
+        told = replay("with", "--spans")["spans"]
+        assert (told["received"], told["dropped"], told["queued"]) == (told["sent"], 0, 0)
+        assert len(receiver.wait_for(told["sent"])) == len(receiver.arrived) == told["sent"] > 4 * 1400
+        assert replay("with", "--spans")["spans"]["sent"] == told["sent"]  # the same files again send nothing
+
+
+def test_a_replay_waits_for_no_receiver_that_is_away_and_leaves_its_spans(
+    tmp_path: Path, command: Callable[..., Any], haproxy_lines: list[bytes]
+) -> None:
+    haproxy = tmp_path / "haproxy.log"
+    haproxy.write_bytes(b"\n".join(haproxy_lines[:200]) + b"\n")
+    config = tmp_path / "hoptrail.yaml"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        config.write_text(
+            json.dumps(
+                {
+                    "otlp": {"endpoint": f"http://127.0.0.1:{probe.getsockname()[1]}"},
+                    "sources": {"syslog": {"log_format": LOG_FORMAT}},
+                    "drain_s": 0.5,
+                }
+            ),
+            encoding="utf-8",
+        )
+        done = command(
+            "replay", "--haproxy", haproxy, "--config", config, "--data-dir", tmp_path / "data",
+            "--spans", "-o", "json",
+        )  # fmt: skip
+    told = json.loads(done.stdout)["spans"]
+    assert (told["sent"], told["dropped"]) == (0, 0)
+    assert told["queued"] == told["received"] == 200
+    left = json.loads(command("status", "--data-dir", tmp_path / "data", "-o", "json").stdout)
+    assert left["spans"]["queued"] == 200
+
+
 def test_spans_that_wait_when_the_process_is_killed_go_out_after_the_next_start(
     serve: Serve, haproxy_lines: list[bytes], kong_bodies: list[bytes]
 ) -> None:
@@ -153,6 +219,18 @@ def test_spans_that_wait_when_the_process_is_killed_go_out_after_the_next_start(
         status = again.wait_for(lambda now: _accounted(now, sent=waiting))
         assert status["spans"]["received"] == waiting
         assert again.stop() == 0
+    reader = serve(process.data_dir)
+    said = ledger_of_spans(reader.addresses["read_url"])
+    said.pop("decided", None)  # counted by the process, and gone with it
+    assert said == {"made": waiting, "sent": waiting, "queued": 0}
+    assert reader.stop() == 0
+
+
+def ledger_of_spans(read_url: str) -> dict[str, int]:
+    """Ask the read door what the ledger says of spans over all time, by kind."""
+    asked = "SELECT toString(kind), toInt64(sum(count)) FROM ledger WHERE source = 'spans' GROUP BY kind"
+    answer = httpx.get(read_url, params={"query": f"{asked} FORMAT JSONCompact"}, trust_env=False, timeout=30)
+    return {kind: int(count) for kind, count in answer.json()["data"]}
 
 
 def test_a_stopped_process_tells_what_its_queue_holds(

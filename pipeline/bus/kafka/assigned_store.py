@@ -79,8 +79,9 @@ class AssignedStore:
             self._bus.lose(why)
         if self._bus.is_lost:
             raise Forgotten
-        refused = await self._store.write(batch)  # nothing packed is alone: those are kept and looked up first
+        refused = await self._store.write(batch)
         copies: dict[int, list[bytes]] = {}
+        # Nothing packed needs a second chance: an attempt alone is kept and looked up first.
         for attempt, key in second_chances(batch.lineages):
             partition = partition_of(key, self._partitions)
             if partition != self._bus.number:

@@ -7,16 +7,21 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.conn import create_conn
+from aiokafka.errors import BrokerResponseError, KafkaError
 
+from pipeline.addresses import split_address
+from pipeline.bus.kafka.refusals import explain, is_forbidden, may_pass
 from pipeline.config import BusConfig, KafkaSecurity
 from pipeline.errors import ConfigError
 
 _MOST_SECRET_BYTES = 65_536
+_ANSWER_MS = 10_000
+"""How long a broker may take to answer while we start or ask how things stand."""
 
 
 class _TokenFile(AbstractTokenProvider):  # type: ignore[misc] # aiokafka ships no types for it
@@ -88,30 +93,72 @@ def _tls(security: KafkaSecurity) -> ssl.SSLContext:
     return context
 
 
+class BrokersAway(ConfigError):  # noqa: N818 -- says what is the case
+    """No broker could be used now; waiting may mend it."""
+
+
 @asynccontextmanager
 async def open_admin(bus: BusConfig) -> AsyncIterator[AIOKafkaAdminClient]:
     """Open a client for topics and groups.
 
     Raises:
-        ConfigError: No broker answers, or it does not let us in.
+        ConfigError: No broker answers, or it does not let us in; `BrokersAway` where that may pass.
     """
-    admin = AIOKafkaAdminClient(**client_settings(bus, "admin"))
+    admin = AIOKafkaAdminClient(**client_settings(bus, "admin"), request_timeout_ms=_ANSWER_MS)
     try:
-        await reach(admin.start(), bus)
+        await reach(admin, bus)
         yield admin
     finally:
         await admin.close()
 
 
-async def reach(starting: Any, bus: BusConfig) -> None:  # noqa: ANN401 -- clients' own coroutines
+class Startable(Protocol):
+    """A client of aiokafka's that has not started."""
+
+    async def start(self) -> None:
+        """Connect."""
+        ...
+
+
+async def reach(client: Startable, bus: BusConfig) -> None:
     """Start a client.
 
     Raises:
-        ConfigError: No broker answers, or it does not let us in.
+        ConfigError: No broker answers, or it does not let us in; `BrokersAway` where that may pass.
     """
+    await _knock(bus)
     try:
-        await starting
+        await client.start()
     except (KafkaError, OSError) as error:
-        raise ConfigError(
-            f"bus.dsn: no broker of {', '.join(bus.servers)} could be used: {error or type(error).__name__}"
-        ) from error
+        raise no_use(error, bus) from error
+
+
+def no_use(error: BaseException, bus: BusConfig) -> ConfigError:
+    """Give what is raised where brokers answer with an error, or do not."""
+    if is_forbidden(error):
+        return ConfigError(f"bus.kafka: {explain(error, bus.kafka, 'Describe')}")
+    if isinstance(error, BrokerResponseError) and error.retriable:
+        return BrokersAway(f"bus.dsn: the brokers are not ready: {explain(error, bus.kafka)}")
+    kind = BrokersAway if may_pass(error) else ConfigError
+    return kind(f"bus.dsn: no broker of {', '.join(bus.servers)} could be used: {explain(error, bus.kafka)}")
+
+
+async def _knock(bus: BusConfig) -> None:
+    """Connect to one broker ourselves: aiokafka says why it could not to its log alone.
+
+    Raises:
+        ConfigError: None lets us in; says why, of the first whose reason does not pass, else of the last.
+    """
+    settings = client_settings(bus, "admin")
+    del settings["bootstrap_servers"]
+    errors: list[BaseException] = []
+    for address in bus.servers:
+        host, port = split_address(address)
+        try:
+            connection = await create_conn(host, port, **settings, request_timeout_ms=_ANSWER_MS)
+        except (KafkaError, OSError) as error:
+            errors.append(error)
+        else:
+            connection.close()
+            return
+    raise no_use(next((error for error in errors if not may_pass(error)), errors[-1]), bus)

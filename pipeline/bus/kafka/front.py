@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.bus.kafka.connection import client_settings, reach
 from pipeline.bus.kafka.reading import read_topics
+from pipeline.bus.kafka.refusals import explain
 from pipeline.clock import Clock
 from pipeline.config import BusConfig
 from pipeline.errors import ConfigError
@@ -71,15 +72,17 @@ async def is_read_up_to(bus: BusConfig, time_s: float) -> bool:
         **client_settings(bus, "admin"), group_id=kafka.group, enable_auto_commit=False
     )
     try:
-        await reach(consumer.start(), bus)
+        await reach(consumer, bus)
         wanted = [TopicPartition(kafka.edge_topic, number) for number in range(kafka.partitions)]
         found = await read_topics(consumer, [(Source.HAPROXY, one) for one in wanted])
         later = await consumer.offsets_for_times(dict.fromkeys(wanted, int(time_s * 1000)))
     except KafkaError as error:
-        raise ConfigError(f"bus.kafka.group: cannot look at {kafka.group}: {error}") from error
+        raise ConfigError(
+            f"bus.kafka.group: cannot look at {kafka.group}: {explain(error, bus.kafka, 'Describe')}"
+        ) from error
     finally:
         await consumer.stop()
     return all(
-        topic.committed >= (first.offset if (first := later[one]) is not None else end)
+        topic.next >= (first.offset if (first := later[one]) is not None else end)
         for one, (topic, end) in found.items()
     )

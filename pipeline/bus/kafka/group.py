@@ -13,19 +13,21 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from pipeline.bus.kafka.connection import reach
 from pipeline.bus.kafka.packing import Slice
 from pipeline.bus.kafka.partition import Commit, PartitionBus
-from pipeline.bus.kafka.producing import open_producer, send_copies
+from pipeline.bus.kafka.producing import Producer, open_producer, send_copies
 from pipeline.bus.kafka.pump import Pump
 from pipeline.bus.kafka.reading import make_consumer, read_topics
+from pipeline.bus.kafka.refusals import explain
 from pipeline.bus.kafka.turns import Turns
 from pipeline.bus.kafka.units import MakeEngine, Unit, end_units, start_unit
 from pipeline.config import BusConfig
 from pipeline.contracts import Account
-from pipeline.errors import StoreUnavailable
+from pipeline.errors import PipelineError, StoreUnavailable
 from pipeline.model import Source
 
 _log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class JoinGroup:
         self._failure: BaseException | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._engines: asyncio.TaskGroup | None = None
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
 
     @property
     def name(self) -> str:
@@ -91,13 +93,24 @@ class JoinGroup:
 
         Raises:
             ConfigError: No broker answers at the start.
-            KafkaError: The group refuses us for good.
+            PipelineError: The group or a topic refuses us for good, or a topic begins anew; says what mends it.
         """
+        try:
+            await self._read_until_drained()
+        except* (KafkaError, PipelineError) as found:
+            self._failure = self._failure or _first_of(found)
+        failure = self._failure
+        if isinstance(failure, KafkaError):
+            raise PipelineError(explain(failure, self._kafka)) from failure
+        if failure is not None:
+            raise failure
+
+    async def _read_until_drained(self) -> None:
         consumer = make_consumer(self._config, self._kafka.group, self._kafka.instance_id)
         self._consumer = consumer
         self._pump.touch()
         try:
-            await reach(consumer.start(), self._config)
+            await reach(consumer, self._config)
             async with open_producer(self._config) as self._producer, asyncio.TaskGroup() as engines:
                 self._engines = engines
                 consumer.subscribe(list(self._sources), listener=Turns(self))
@@ -138,6 +151,9 @@ class JoinGroup:
             consumer, engines = self._consumer, self._engines
             if consumer is None or engines is None or self._stopping.is_set():
                 return
+            for topic in self._sources:
+                if not consumer.partitions_for_topic(topic):
+                    _log.error("there is no topic %s any more: nothing is read until it is made again", topic)
             self.rebalances += 1
             self._pump.touch()
             found = await read_topics(
@@ -166,7 +182,7 @@ class JoinGroup:
         """
         if self._producer is None:
             raise StoreUnavailable("the producer has not started")
-        await send_copies(self._producer, self._topics[source], source, partition, slices)
+        await send_copies(self._producer, self._config, source, partition, slices)
 
     async def _commit(self, commits: list[Commit]) -> None:
         consumer = self._consumer
@@ -183,3 +199,10 @@ class JoinGroup:
         """Take note of what ends this process."""
         self._failure = error
         self._stopping.set()
+
+
+def _first_of(found: BaseException) -> BaseException:
+    """Give the first error of a group of groups."""
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

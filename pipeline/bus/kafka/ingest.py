@@ -13,16 +13,17 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from pipeline.bus.kafka.gathering import Gathering, Limits, Packet, Ticket, size_of
 from pipeline.bus.kafka.keys import Keyer
 from pipeline.bus.kafka.packing import pack, pack_drops
+from pipeline.bus.kafka.producing import Acknowledged, Producer
+from pipeline.bus.kafka.refusals import explain
 from pipeline.bus.waking import Waiter, wake
 from pipeline.config import KafkaConfig
 from pipeline.contracts import Account
@@ -49,7 +50,7 @@ class IngestBus:
     """
 
     def __init__(
-        self, producer: AIOKafkaProducer, config: KafkaConfig, make_keyer: Callable[[], Keyer], drain_s: float
+        self, producer: Producer, config: KafkaConfig, make_keyer: Callable[[], Keyer], drain_s: float
     ) -> None:
         self._producer = producer
         self._topics = {Source.HAPROXY: config.edge_topic, Source.KONG: config.gateway_topic}
@@ -172,11 +173,8 @@ class IngestBus:
     async def _send(self, packet: Packet) -> None:
         """Send a packet; what somebody waits for once, the rest until it is kept."""
         while True:
-            is_kept = await self._deliver(
-                packet.source, packet.partition, *pack(packet.source, packet.slices)
-            )
-            for ticket in packet.tickets:
-                ticket.settle(is_kept)
+            message = pack(packet.source, packet.slices)
+            is_kept = await self._deliver(packet.source, packet.partition, *message, packet.tickets)
             left = 0 if is_kept else sum(len(each.bodies) for each in packet.patient)
             size = sum(size_of(each.bodies) for each in packet.patient) if left else 0
             with self._lock:
@@ -188,22 +186,31 @@ class IngestBus:
             await asyncio.sleep(_AGAIN_S)
 
     async def _deliver(
-        self, source: Source, partition: int, value: bytes, headers: list[tuple[str, bytes]]
+        self,
+        source: Source,
+        partition: int,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+        tickets: Sequence[Ticket] = (),
     ) -> bool:
-        """Send one message and wait for the replicas; says whether they have it."""
+        """Send one message and wait for the replicas; says whether they have it.
+
+        Those who wait are told within `delivery_timeout_s` whether they have it by then.
+        """
+        sent: Acknowledged | None = None
         try:
             async with asyncio.timeout(self._config.delivery_timeout_s):
-                acknowledged = await self._producer.send(
+                sent = await self._producer.send(
                     self._topics[source], value, partition=partition, headers=headers
                 )
-                acknowledged.add_done_callback(_hear)
-                await asyncio.shield(acknowledged)
+                await asyncio.shield(sent)
         except (KafkaError, TimeoutError, AssertionError) as error:
             # An AssertionError says that metadata does not know the partition: the topic was made anew.
-            _log.warning(
-                "%s/%d took no message: %s", self._topics[source], partition, error or type(error).__name__
-            )
-            return False
+            why = explain(error, self._config, "Write")
+            _log.warning("%s/%d took no message: %s", self._topics[source], partition, why)
+            _settle(tickets, is_kept=False)
+            return sent is not None and self._config.idempotent and await _in_the_end(sent)
+        _settle(tickets, is_kept=True)
         return True
 
     async def _save_drops(self) -> None:
@@ -232,7 +239,15 @@ class IngestBus:
                 self._drops[source, reason] += count
 
 
-def _hear(acknowledged: asyncio.Future[object]) -> None:
-    """Take note of a late refusal that nobody waits for any more; the loop would complain of it."""
-    if not acknowledged.cancelled():
-        acknowledged.exception()
+def _settle(tickets: Sequence[Ticket], *, is_kept: bool) -> None:
+    for ticket in tickets:
+        ticket.settle(is_kept)
+
+
+async def _in_the_end(sent: Acknowledged) -> bool:
+    """Wait until a message is kept or refused: an idempotent producer goes on, and a second one would double it."""
+    try:
+        await asyncio.shield(sent)
+    except KafkaError:
+        return False
+    return True

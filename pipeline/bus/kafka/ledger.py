@@ -31,6 +31,7 @@ class _Text(msgspec.Struct):
     v: int
     o: list[_Line]
     r: int = -1
+    g: int = 0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -44,25 +45,27 @@ class Kept(NamedTuple):
     """What became of the records before it."""
     read: int = -1
     """The offset up to which the committer had read; -1: unknown."""
+    gone: int = 0
+    """Messages before it that retention removed and nobody had read."""
 
 
-def write_kept(counts: Mapping[Outcome, int], read: int) -> str:
+def write_kept(counts: Mapping[Outcome, int], read: int, gone: int = 0) -> str:
     """Write what became of the records of one topic's partition, and how far it was read; at most 4,000 bytes.
 
+    `gone` is in no account: how many records a message held is known to nobody who has not read it.
     Were there ever more reasons than that holds, the rarest are counted together as `other`.
     """
     sums = {(left.kind, left.reason): count for left, count in counts.items() if count}
-    while len(text := _write(sums, read)) > _MOST_BYTES:
+    while len(text := _write(sums, read, gone)) > _MOST_BYTES:
         kind, reason = min((key for key in sums if key[1] != _OTHER), key=lambda key: (sums[key], key))
         count = sums.pop((kind, reason))
         sums[kind, _OTHER] = sums.get((kind, _OTHER), 0) + count
     return text.decode()
 
 
-def _write(sums: Mapping[tuple[OutcomeKind, str], int], read: int) -> bytes:
-    return _encode(
-        _Text(_VERSION, [_Line(kind, reason, count) for (kind, reason), count in sums.items()], read)
-    )
+def _write(sums: Mapping[tuple[OutcomeKind, str], int], read: int, gone: int) -> bytes:
+    lines = [_Line(kind, reason, count) for (kind, reason), count in sums.items()]
+    return _encode(_Text(_VERSION, lines, read, gone))
 
 
 def read_kept(source: Source, text: str) -> Kept:
@@ -82,4 +85,4 @@ def read_kept(source: Source, text: str) -> Kept:
     counts: Counter[Outcome] = Counter()
     for line in found.o:
         counts[Outcome(source, line.kind, line.reason)] += line.count
-    return Kept(counts, found.r)
+    return Kept(counts, found.r, found.g)

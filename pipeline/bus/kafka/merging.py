@@ -25,6 +25,8 @@ class Queued(NamedTuple):
     arrival_ns: int
     size: int
     message: Message
+    gone: int = 0
+    """Messages before it that are not there."""
 
 
 class Merging:
@@ -53,10 +55,14 @@ class Merging:
         message = unpack(value, headers, timestamp_ms)
         arrival_ns = message.slices[0].arrival_ns if message.slices else 0
         size = len(value or b"") + _RECORD_BYTES * message.records
-        self._queues[source].append(Queued(offset, arrival_ns, size, message))
+        self._queues[source].append(Queued(offset, arrival_ns, size, message, gone))
         self._bytes[source] += size
         self._next[source] = offset + 1
         return gone
+
+    def is_passed(self, source: Source, offset: int) -> bool:
+        """Whether a topic has come further than an offset already."""
+        return offset < self._next[source]
 
     def skip(self, source: Source, position: int) -> int:
         """Take note that all there is before an offset has come; gives how many messages that leaves out.

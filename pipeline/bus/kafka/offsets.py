@@ -27,6 +27,7 @@ class _Held(msgspec.Struct, gc=False):
     """One bit a record that is not done."""
     outcomes: dict[Outcome, int]
     is_rekeyed: bool
+    gone: int
 
 
 class Topic:
@@ -36,11 +37,27 @@ class Topic:
         committed: Kafka's committed offset; the first to be read where none is.
         counts: The account as of that commit.
         read: How far whoever committed had read by then; the commit itself where that is not known.
+        begin: The offset of the first message to be read; the commit itself unless told. Above it where messages
+            that nobody had read are gone, below it where the topic was made anew.
+        gone: Messages that were gone as of that commit.
     """
 
-    def __init__(self, committed: int, counts: Mapping[Outcome, int], read: int = -1) -> None:
-        self.next = committed
+    def __init__(
+        self,
+        committed: int,
+        counts: Mapping[Outcome, int],
+        read: int = -1,
+        *,
+        begin: int | None = None,
+        gone: int = 0,
+    ) -> None:
+        first = committed if begin is None else begin
+        self.next = first
         """What may be committed: the offset of the first message that is not done."""
+        self.gone = gone + max(0, first - committed)
+        """Messages before `next` that were gone before they were read."""
+        self.kept_gone = gone
+        """Of them, those that Kafka has been told of."""
         self.counts = Counter(counts)
         """The account up to `next`."""
         self.kept: Mapping[Outcome, int] = dict(counts)
@@ -49,9 +66,9 @@ class Topic:
         """Records read and not passed; copies under another key are none."""
         self.committed = committed
         """What Kafka has of it."""
-        self.read = max(read, committed)
+        self.read = max(read, first) if first >= committed else first
         """What Kafka has of how far it has been read."""
-        self.given = committed
+        self.given = first
         """How far it has been read here."""
         self.held: deque[_Held] = deque()
 
@@ -67,17 +84,17 @@ class Offsets:
 
     @property
     def is_behind(self) -> bool:
-        """Whether more may be committed than is."""
-        return any(topic.next > topic.committed for topic in self.topics.values())
+        """Whether something else may be committed than is."""
+        return any(topic.next != topic.committed for topic in self.topics.values())
 
-    def take(self, source: Source, offset: int, message: Message) -> None:
-        """Say that a message is being read; offsets of a topic grow, with or without gaps."""
+    def take(self, source: Source, offset: int, message: Message, gone: int = 0) -> None:
+        """Say that a message is being read; offsets of a topic grow, with `gone` missing before this one."""
         count = message.records
         number = split(Position(source, self.partition, offset, 0, message.is_rekeyed).pack())[0]
         outcomes = {
             Outcome(source, OutcomeKind.DROPPED, reason): dropped for reason, dropped in message.drops.items()
         }
-        held = _Held(offset, number, count, (1 << count) - 1, outcomes, message.is_rekeyed)
+        held = _Held(offset, number, count, (1 << count) - 1, outcomes, message.is_rekeyed, gone)
         topic = self.topics[source]
         topic.held.append(held)
         topic.given = offset + 1
@@ -88,9 +105,9 @@ class Offsets:
         else:
             self._pass(topic)
 
-    def skip(self, source: Source, end: int) -> None:
+    def skip(self, source: Source, end: int, gone: int) -> None:
         """Say that no message before an offset is still to come; it is passed once those that were taken are done."""
-        self.take(source, end - 1, _NOTHING)
+        self.take(source, end - 1, _NOTHING, gone)
 
     def done(self, offset: int, outcome: Outcome) -> None:
         """Say what became of a record, in any order.
@@ -123,6 +140,7 @@ class Offsets:
             held = topic.held.popleft()
             self._by_number.pop(held.number, None)
             topic.next = held.offset + 1
+            topic.gone += held.gone
             self._passed += 1
             if not held.is_rekeyed:
                 counts.update(held.outcomes)

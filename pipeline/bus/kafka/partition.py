@@ -68,6 +68,8 @@ class PartitionBus:
         """What has come and waits."""
         self.is_lost = False
         """Whether another process may have the partition by now."""
+        self.begins_anew = ""
+        """Why what is read now cannot be what was committed: a topic begins again; empty as a rule."""
         self.last_arrival_ns = 0
         self._commit = commit
         self._closed = False
@@ -84,6 +86,9 @@ class PartitionBus:
         """Take a message in; offsets of a topic grow."""
         if self._closed:
             return
+        if self.merging.is_passed(source, offset):
+            self._begin_anew(source, offset)
+            return
         self._warn_of_gone(source, self.merging.push(source, offset, value, headers, timestamp_ms))
         self._news.set()
 
@@ -95,7 +100,7 @@ class PartitionBus:
         if self._closed:
             return
         if gone := self.merging.skip(source, position):
-            self.offsets.skip(source, position)
+            self.offsets.skip(source, position, gone)
             self._warn_of_gone(source, gone)
             self._news.set()
 
@@ -105,6 +110,14 @@ class PartitionBus:
                 "partition %d: %d messages of %s are gone that nobody had read: the topic's retention is too short",
                 self.number, count, source.value,
             )  # fmt: skip
+
+    def _begin_anew(self, source: Source, offset: int) -> None:
+        """Read and commit nothing more: positions of before mean other messages now."""
+        self.begins_anew = (
+            f"partition {self.number} of {source.value}'s topic gives offset {offset} again: the topic was deleted "
+            "and made anew, or its new leader lacks what the old one had"
+        )
+        self.lose(self.begins_anew)
 
     @property
     def is_rebuilding(self) -> bool:
@@ -126,7 +139,7 @@ class PartitionBus:
     def lose(self, why: object) -> None:
         """Take note that the partition has gone to another process, or may have."""
         if not self.is_lost:
-            _log.warning("partition %d has gone to another process: %s", self.number, why)
+            _log.warning("partition %d is given up here: %s", self.number, why)
         self.is_lost = True
         self.close()
 
@@ -161,7 +174,7 @@ class PartitionBus:
             if queued.offset >= self.offsets.topics[source].read + _AHEAD:
                 break  # that it has been read so far must be told first
             self.merging.pop(source)
-            self.offsets.take(source, queued.offset, queued.message)
+            self.offsets.take(source, queued.offset, queued.message, queued.gone)
             found += queued.message.deliveries(source, self.number, queued.offset)
             count += queued.message.records
             self.last_arrival_ns = max(self.last_arrival_ns, queued.arrival_ns)
@@ -179,13 +192,13 @@ class PartitionBus:
             if self.is_lost:
                 return
             wanted = [
-                (topic, topic.next, self._told(source), dict(topic.counts), source)
+                (topic, topic.next, self._told(source), dict(topic.counts), topic.gone, source)
                 for source, topic in self.offsets.topics.items()
-                if everything or topic.next > topic.committed
+                if everything or topic.next != topic.committed
             ]
             commits = [
-                Commit(source, self.number, end, write_kept(counts, read))
-                for _, end, read, counts, source in wanted
+                Commit(source, self.number, end, write_kept(counts, read, gone))
+                for _, end, read, counts, gone, source in wanted
             ]
             if not commits:
                 return
@@ -194,8 +207,8 @@ class PartitionBus:
             except (CommitFailedError, IllegalStateError) as error:
                 self.lose(error)
                 return
-            for topic, end, read, counts, _ in wanted:
-                topic.committed, topic.read, topic.kept = end, read, counts
+            for topic, end, read, counts, gone, _ in wanted:
+                topic.committed, topic.read, topic.kept, topic.kept_gone = end, read, counts, gone
             self._committed_at = asyncio.get_running_loop().time()
 
     def _told(self, source: Source) -> int:
@@ -217,12 +230,13 @@ class PartitionBus:
     def account(self) -> Account:
         """Give the account of this partition as of the last commit; what was read since is pending."""
         outcomes: dict[Outcome, int] = {}
-        pending = {}
+        pending, gone = {}, {}
         for source, topic in self.offsets.topics.items():
             outcomes |= topic.kept
             passed = sum(topic.counts.values()) - sum(topic.kept.values())
             pending[source] = topic.pending + passed
-        return Account(outcomes, pending)
+            gone[source] = topic.kept_gone
+        return Account(outcomes, pending, gone=gone)
 
     def accounts(self) -> Mapping[str, Account]:
         """Give the account under the name of the partition, which goes with it from process to process."""

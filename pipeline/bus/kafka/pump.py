@@ -16,10 +16,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 
 from pipeline.bus.kafka.units import Unit
+from pipeline.errors import PipelineError
 from pipeline.model import Source
 
 _POLL_MS = 50
 _MOST_MESSAGES = 500
+
+
+class TopicAnew(PipelineError):  # noqa: N818 -- says what is the case
+    """What was committed means other messages now: only a new start knows where to begin."""
 
 
 class Pump:
@@ -76,6 +81,8 @@ class Pump:
         source = self._sources[partition.topic]
         for record in records:
             unit.bus.push(source, record.offset, record.value, record.headers, record.timestamp)
+        if unit.bus.begins_anew:
+            raise TopicAnew(unit.bus.begins_anew)
 
     async def _regulate(self, consumer: AIOKafkaConsumer) -> None:
         """Pause and resume, and tell partitions how far their topics go."""

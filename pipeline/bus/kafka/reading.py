@@ -44,7 +44,7 @@ def make_consumer(bus: BusConfig, group: str, instance_id: str, *, pairs: bool =
         session_timeout_ms=int(kafka.session_timeout_s * 1000),
         heartbeat_interval_ms=int(kafka.session_timeout_s * 1000 / 6),
         rebalance_timeout_ms=int(kafka.rebalance_timeout_s * 1000),
-        metadata_max_age_ms=30_000,
+        metadata_max_age_ms=10_000,  # how soon topics that were gone are seen again
     )
 
 
@@ -60,17 +60,29 @@ async def read_topics(
     ends = await consumer.end_offsets(partitions)
     found = {}
     for partition, source in by_partition.items():
-        commit = kept.get(partition)
-        start = max(firsts[partition], commit.offset) if commit else firsts[partition]
-        if commit and commit.offset < firsts[partition]:
-            _log.error(
-                "%s/%d: the topic's retention removed %d messages that nobody had read",
-                partition.topic, partition.partition, firsts[partition] - commit.offset,
-            )  # fmt: skip
+        commit, first, end = kept.get(partition), firsts[partition], ends[partition]
         try:
             told = read_kept(source, commit.metadata if commit else "")
         except ValueError as error:
             _log.error("%s/%d: the account begins anew: %s", partition.topic, partition.partition, error)
             told = read_kept(source, "")
-        found[partition] = (Topic(start, told.counts, told.read), ends[partition])
+        offset = commit.offset if commit else first
+        begin = first if offset > end else max(first, offset)
+        topic = Topic(offset, told.counts, told.read, begin=begin, gone=told.gone)
+        _warn(partition, offset, begin)
+        found[partition] = (topic, end)
     return found
+
+
+def _warn(partition: TopicPartition, offset: int, begin: int) -> None:
+    """Say what is odd about where a partition begins."""
+    if begin > offset:
+        _log.error(
+            "%s/%d: the topic's retention removed %d messages that nobody had read",
+            partition.topic, partition.partition, begin - offset,
+        )  # fmt: skip
+    elif begin < offset:
+        _log.error(
+            "%s/%d ends before what is committed, %d: it was made anew, or lost its end; it is read from its beginning",
+            partition.topic, partition.partition, offset,
+        )  # fmt: skip

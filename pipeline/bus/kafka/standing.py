@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.bus.kafka.connection import client_settings, reach
 from pipeline.bus.kafka.reading import read_topics
+from pipeline.bus.kafka.refusals import explain
 from pipeline.config import BusConfig
 from pipeline.contracts import Account
 from pipeline.errors import ConfigError
@@ -39,7 +40,7 @@ async def read_standing(bus: BusConfig) -> Standing:
         **client_settings(bus, "admin"), group_id=kafka.group, enable_auto_commit=False
     )
     try:
-        await reach(consumer.start(), bus)
+        await reach(consumer, bus)
         wanted = [
             (source, TopicPartition(topic, number))
             for topic, source in sources.items()
@@ -47,12 +48,17 @@ async def read_standing(bus: BusConfig) -> Standing:
         ]
         found = await read_topics(consumer, wanted)
     except KafkaError as error:
-        raise ConfigError(f"bus.kafka.group: cannot look at {kafka.group}: {error}") from error
+        raise ConfigError(
+            f"bus.kafka.group: cannot look at {kafka.group}: {explain(error, bus.kafka, 'Describe')}"
+        ) from error
     finally:
         await consumer.stop()
     outcomes: Counter[Outcome] = Counter()
+    gone: Counter[Source] = Counter(dict.fromkeys(Source, 0))
     lag = {source: [0] * kafka.partitions for source in Source}
     for partition, (topic, end) in found.items():
+        source = sources[partition.topic]
         outcomes.update(topic.counts)
-        lag[sources[partition.topic]][partition.partition] = end - topic.committed
-    return Standing(Account(dict(outcomes), dict.fromkeys(Source, 0)), lag)
+        gone[source] += topic.gone
+        lag[source][partition.partition] = end - topic.next
+    return Standing(Account(dict(outcomes), dict.fromkeys(Source, 0), gone=dict(gone)), lag)

@@ -9,13 +9,12 @@ taken them. A kill in between repeats identical spans, and loses none.
 
 from pipeline.sinks.otlp.exporter import Exporter
 from pipeline.sinks.otlp.opened import QUEUE_FILE, SpanExport, metric_readers, open_spans, span_document
-from pipeline.sinks.otlp.queue import SpanAccount, SpanQueue, read_account
+from pipeline.sinks.otlp.queue import SpanQueue, read_account
 from pipeline.sinks.otlp.sink import SpanSink
 
 __all__ = [
     "QUEUE_FILE",
     "Exporter",
-    "SpanAccount",
     "SpanExport",
     "SpanQueue",
     "SpanSink",

@@ -57,6 +57,7 @@ def all_headers(config: OtlpConfig) -> dict[str, str]:
         ConfigError: The file cannot be read, or a line of it is none; the line is not repeated.
     """
     headers = dict(config.headers)
+    headers |= {name: value.get_secret_value() for name, value in config.secret_headers.items()}
     if config.headers_file is None:
         return headers
     text = _read(config.headers_file, "headers_file").decode("utf-8", "replace")

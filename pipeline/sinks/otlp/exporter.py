@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import random
-import sqlite3
 import threading
 import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.errors import RetryableError
 from pipeline.sinks.otlp.answers import REJECTED, Answer, Later, Refused, Taken
-from pipeline.sinks.otlp.queue import DROPPED, SENT, Fate, SpanQueue, Stored
+from pipeline.spans.waiting import DROPPED, SENT, Fate, SpanOutlet, Stored
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Exporter:
 
     def __init__(
         self,
-        queue: SpanQueue,
+        queue: SpanOutlet,
         transport: Transport,
         *,
         first_retry_s: float = 0.5,
@@ -99,40 +99,42 @@ class Exporter:
     def _send_all(self) -> None:
         pause_s = self._first_retry_s
         while not self._is_over():
-            try:
-                stored = self._queue.first(_IDLE_S)
-            except sqlite3.Error as error:
-                _log.error("the queue of spans cannot be read: %s", error)
-                if self._stopping.wait(self._longest_retry_s):
-                    return
+            wait_s = self._send_one(pause_s)
+            if wait_s is None:
+                pause_s = self._first_retry_s
                 continue
+            if self._stopping.wait(wait_s):
+                return  # what was not sent stays in the queue
+            pause_s = min(pause_s * 2, self._longest_retry_s)
+
+    def _send_one(self, pause_s: float) -> float | None:
+        """Send what is next; gives how long to rest where that failed, or where there is nothing more to send."""
+        try:
+            stored = self._queue.first(_IDLE_S)
             if stored is None:
-                if self._stopping.is_set():
-                    return
-                continue
+                return 0.0 if self._stopping.is_set() else None
             answer = self._transport.send(stored.frame.body)
             if isinstance(answer, Later):
                 self._note(answer, answer.words)
-                wait_s = pause_s * random.uniform(0.5, 1.0) if answer.after_s is None else answer.after_s  # noqa: S311 -- jitter
-                if self._stopping.wait(wait_s):
-                    return  # it stays on disk
-                pause_s = min(pause_s * 2, self._longest_retry_s)
-                continue
-            pause_s = self._first_retry_s
-            if not self._settle(stored, answer) and self._stopping.wait(pause_s):
-                return
+                return pause_s * random.uniform(0.5, 1.0) if answer.after_s is None else answer.after_s  # noqa: S311 -- jitter
+            self._settle(stored, answer)
+        except RetryableError as error:
+            self.progress.trouble = f"the queue of spans does not answer, some may be sent twice: {error}"
+            _log.error("%s", self.progress.trouble)
+            return pause_s
+        except Exception as error:  # noqa: BLE001 -- were this thread to end, nobody would send any more
+            self.progress.trouble = f"sending failed: {type(error).__name__}"
+            _log.exception("sending spans failed, and goes on")
+            return pause_s
+        return None
 
     def _is_over(self) -> bool:
         return self._stopping.is_set() and time.monotonic() >= self._deadline
 
-    def _settle(self, stored: Stored, answer: Taken | Refused) -> bool:
-        """Let a frame leave the queue; says whether the disk took it."""
+    def _settle(self, stored: Stored, answer: Taken | Refused) -> None:
+        """Let a frame leave the queue."""
         fates = fates_of(stored.frame.spans, answer)
-        try:
-            self._queue.done(stored, fates)
-        except sqlite3.Error as error:
-            _log.error("the queue of spans cannot be written, spans may be sent twice: %s", error)
-            return False
+        self._queue.done(stored, fates)
         self.progress.requests += 1
         lost = {reason: spans for (kind, reason), spans in fates.items() if kind == DROPPED}
         if lost:
@@ -140,14 +142,13 @@ class Exporter:
             _log.warning("the receiver of spans did not take some: %s (%s)", lost, answer.words)
         else:
             self.progress.trouble = ""
-        return True
 
     def _note(self, answer: Answer, words: str) -> None:
         progress = self.progress
         if isinstance(answer, Later):
             progress.retries += 1
             if progress.trouble != words:
-                _log.warning("the receiver of spans is not ready, they wait on disk: %s", words)
+                _log.warning("the receiver of spans is not ready, they wait: %s", words)
         progress.trouble = words
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,32 +12,46 @@ from typing import Any, NamedTuple
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 
 from pipeline.config import OtlpConfig
+from pipeline.data_dir import load_key
 from pipeline.sinks.otlp.connect import make_transport
 from pipeline.sinks.otlp.exporter import Exporter
-from pipeline.sinks.otlp.queue import DROPPED, SENT, Fate, SpanAccount, SpanQueue
+from pipeline.sinks.otlp.queue import QueueInlet, SpanQueue
 from pipeline.sinks.otlp.sink import SpanSink
 from pipeline.spans import SamplingRules, Spans, SpanSettings
+from pipeline.spans.waiting import DROPPED, SENT, SpanAccount, SpanInlet
 from pipeline.telemetry import Sample
 
 QUEUE_FILE = "spans.db"
 """In the data directory."""
 
 
+class Line(NamedTuple):
+    """A number of the ledger's."""
+
+    kind: str
+    """`made`, `sent`, `dropped`, `queued`; of requests `decided`."""
+    reason: str
+    total: int
+    instance: str
+    """Who counts it; empty: this process, since it began."""
+
+
 class SpanExport(NamedTuple):
     """What sends spans, while it does."""
 
     sink: SpanSink
-    queue: SpanQueue
     exporter: Exporter
     endpoint: str
-    before: Mapping[Fate, int]
-    """What had become of spans when it was opened."""
+    account: Callable[[], SpanAccount]
+    """Of all spans that this process knows of."""
+    books: Callable[[], Mapping[str, SpanAccount]]
+    """The same by the part that keeps it, under a name that outlives this process."""
 
     def document(self) -> dict[str, Any]:
         """Give the account and the state of the receiver, for `status`."""
         progress = self.exporter.progress
         return {
-            **span_document(self.queue.account()),
+            **span_document(self.account()),
             "endpoint": self.endpoint,
             "decided": dict(self.sink.decided),
             "retries": progress.retries,
@@ -46,7 +60,7 @@ class SpanExport(NamedTuple):
 
     def samples(self) -> dict[str, list[Sample]]:
         """Give the samples of its metrics."""
-        account, progress = self.queue.account(), self.exporter.progress
+        account, progress = self.account(), self.exporter.progress
         return {
             "hoptrail_span_requests_decided": [
                 (count, {"decision": decision}) for decision, count in dict(self.sink.decided).items()
@@ -60,13 +74,13 @@ class SpanExport(NamedTuple):
             "hoptrail_spans_export_retries": [(progress.retries, {})],
         }
 
-    def counted(self) -> Iterator[tuple[str, str, int]]:
-        """Give kind, reason and number of what became of spans and requests since it was opened: for the ledger."""
-        for (kind, reason), spans in self.queue.account().fates.items():
-            if new := spans - self.before.get((kind, reason), 0):
-                yield kind, reason, new
+    def counted(self) -> Iterator[Line]:
+        """Give the numbers of the ledger: of spans those since their queue began, of requests since the process did."""
+        for instance, account in self.books().items():
+            for kind, reason, spans in account.numbers():
+                yield Line(kind, reason, spans, instance)
         for decision, requests in dict(self.sink.decided).items():
-            yield "decided", decision, requests
+            yield Line("decided", decision, requests, "")
 
 
 def span_document(account: SpanAccount) -> dict[str, Any]:
@@ -109,24 +123,35 @@ async def open_spans(config: OtlpConfig, directory: Path, drain_s: float) -> Asy
     Raises:
         ConfigError: The queue, a file of headers or a certificate cannot be used.
     """
-    if not config.endpoint or not config.traces:
+    if not config.sends_spans:
         yield None
         return
     transport = make_transport(config)
     queue = SpanQueue(directory / QUEUE_FILE, config.queue_bytes)
-    before = queue.account().fates
     exporter = Exporter(queue, transport)
     exporter.start()
     try:
-        sink = SpanSink(queue, Spans(span_settings(config)), sampling_rules(config))
-        yield SpanExport(sink, queue, exporter, config.endpoint, before)
+        sink = make_span_sink(config, QueueInlet(queue))
+        yield SpanExport(
+            sink, exporter, config.endpoint, queue.account, lambda: {queue.name: queue.account()}
+        )
     finally:
         await asyncio.to_thread(exporter.stop, drain_s)
         queue.close()
 
 
+def make_span_sink(config: OtlpConfig, inlet: SpanInlet) -> SpanSink:
+    """Make the engine's side of a queue."""
+    return SpanSink(inlet, Spans(span_settings(config)), sampling_rules(config))
+
+
 def span_settings(config: OtlpConfig) -> SpanSettings:
-    """Give how spans are made."""
+    """Give how spans are made.
+
+    Raises:
+        ConfigError: The key of pseudonyms cannot be read, or is too short.
+    """
+    file = config.pseudonym_key_file
     return SpanSettings(
         edge_service=config.edge_service,
         gateway_service=config.gateway_service,
@@ -134,6 +159,7 @@ def span_settings(config: OtlpConfig) -> SpanSettings:
         networks=tuple(ipaddress.ip_network(network, strict=False) for network in config.networks),
         gateway_spans=config.gateway_spans,
         with_identity=config.identity,
+        pseudonym_key=load_key(file, create=False, setting="otlp.pseudonym_key_file") if file else None,
     )
 
 

@@ -7,16 +7,19 @@ a second and both ends change the account.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
 import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pipeline.errors import ConfigError
-from pipeline.spans import Frame
+from pipeline.errors import ConfigError, RetryableError
+from pipeline.spans import MOST_BYTES, Frame
+from pipeline.spans.waiting import DISK_ERROR, DROPPED, QUEUE_FULL, Fate, SpanAccount, Stored
 
 _VERSION = 1
 _SCHEMA = (
@@ -24,33 +27,12 @@ _SCHEMA = (
     """CREATE TABLE account (kind TEXT NOT NULL, reason TEXT NOT NULL, spans INTEGER NOT NULL,
     PRIMARY KEY (kind, reason)) WITHOUT ROWID""",
 )
-SENT, DROPPED = "sent", "dropped"
-QUEUE_FULL, DISK_ERROR, INTERNAL_ERROR = "queue_full", "disk_error", "internal_error"
 _MOST_FREE_PAGES = 4096
 """Pages that an emptied queue keeps of its file: 16 MiB."""
 
-Fate = tuple[str, str]
-"""Kind (`sent`, `dropped`) and reason."""
 
-
-class SpanAccount(NamedTuple):
-    """Where every span is that was ever put in: `received = sum(fates) + queued`."""
-
-    fates: Mapping[Fate, int]
-    queued: int
-    queued_bytes: int
-
-    @property
-    def received(self) -> int:
-        """How many came."""
-        return self.queued + sum(self.fates.values())
-
-
-class Stored(NamedTuple):
-    """The frame whose turn it is."""
-
-    number: int
-    frame: Frame
+class QueueUnusable(RetryableError):  # noqa: N818 -- says what is the case
+    """The disk does not give or take a frame now."""
 
 
 class SpanQueue:
@@ -77,6 +59,8 @@ class SpanQueue:
             self._database = _connect(file)
         except (sqlite3.Error, OSError, ValueError) as error:
             raise ConfigError(f"the queue of spans {file} cannot be used: {error}") from error
+        ((number,),) = self._ask("PRAGMA application_id")
+        self._name = f"spans-{number:08x}"
         self._fates = Counter(
             {
                 (kind, reason): spans
@@ -86,6 +70,11 @@ class SpanQueue:
         ((self._queued, self._bytes),) = self._ask(
             "SELECT coalesce(sum(spans), 0), coalesce(sum(length(body)), 0) FROM frames"
         )
+
+    @property
+    def name(self) -> str:
+        """What its account is called in the ledger: the same for as long as the file is."""
+        return self._name
 
     @property
     def room(self) -> int:
@@ -119,10 +108,17 @@ class SpanQueue:
             self._count({(DROPPED, reason): spans})
 
     def first(self, wait_s: float) -> Stored | None:
-        """Give the oldest frame, waiting for one; None where none came."""
+        """Give the oldest frame, waiting for one; None where none came.
+
+        Raises:
+            QueueUnusable: The disk does not give it.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._queued or self._ending, wait_s)
-            rows = self._ask("SELECT id, body, spans FROM frames ORDER BY id LIMIT 1")
+            try:
+                rows = self._ask("SELECT id, body, spans FROM frames ORDER BY id LIMIT 1")
+            except sqlite3.Error as error:
+                raise QueueUnusable(str(error)) from error
         return Stored(rows[0][0], Frame(rows[0][1], rows[0][2])) if rows else None
 
     def end_waiting(self) -> None:
@@ -135,13 +131,16 @@ class SpanQueue:
         """Let a frame leave, and count what became of its spans; durable when it returns.
 
         Raises:
-            sqlite3.Error: It is still there, and may be sent again.
+            QueueUnusable: It is still there, and may be sent again.
         """
         with self._changed:
-            with self._database:
-                self._database.execute("BEGIN IMMEDIATE")
-                self._database.execute("DELETE FROM frames WHERE id = ?", (stored.number,))
-                self._write_account({**self._uncounted, **fates} if self._uncounted else fates)
+            try:
+                with self._database:
+                    self._database.execute("BEGIN IMMEDIATE")
+                    self._database.execute("DELETE FROM frames WHERE id = ?", (stored.number,))
+                    self._write_account(self._uncounted + Counter(fates) if self._uncounted else fates)
+            except sqlite3.Error as error:
+                raise QueueUnusable(str(error)) from error
             self._uncounted.clear()
             self._fates.update(fates)
             self._queued -= stored.frame.spans
@@ -186,6 +185,33 @@ class SpanQueue:
         return self._database.execute(query).fetchall()
 
 
+class QueueInlet:
+    """The engine's end of a queue on disk: waits for the disk on a thread beside.
+
+    Args:
+        queue: Where frames go.
+    """
+
+    why_full = QUEUE_FULL
+    most_bytes = MOST_BYTES
+
+    def __init__(self, queue: SpanQueue) -> None:
+        self._queue = queue
+
+    @property
+    def room(self) -> int:
+        """Bytes that still fit."""
+        return self._queue.room
+
+    async def put(self, frames: Sequence[Frame]) -> bool:
+        """Keep frames; see `SpanQueue.put`."""
+        return await asyncio.to_thread(self._queue.put, frames)
+
+    async def drop(self, reason: str, spans: int) -> None:
+        """Count spans that never got in."""
+        await asyncio.to_thread(self._queue.drop, reason, spans)
+
+
 def _connect(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=1)
     try:
@@ -202,6 +228,8 @@ def _connect(file: Path) -> sqlite3.Connection:
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {_VERSION}")
             database.execute("COMMIT")
+        if not database.execute("PRAGMA application_id").fetchone()[0]:
+            database.execute(f"PRAGMA application_id = {secrets.randbelow(2**31 - 1) + 1}")
     except BaseException:
         database.close()
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +10,8 @@ from msgspec.structs import force_setattr
 
 from pipeline.join.settle import Settled
 from pipeline.model import Lineage, SpanRecord
-from pipeline.sinks.otlp.queue import INTERNAL_ERROR, QUEUE_FULL, SpanQueue
 from pipeline.spans import DROPPED, Framer, SamplingRules, Spans, decide
+from pipeline.spans.waiting import INTERNAL_ERROR, SpanInlet
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ class SpanSink:
         rules: Says whose are made.
     """
 
-    def __init__(self, queue: SpanQueue, spans: Spans, rules: SamplingRules) -> None:
+    def __init__(self, queue: SpanInlet, spans: Spans, rules: SamplingRules) -> None:
         self.decided: Counter[str] = Counter()
         """Requests by decision, since the process began; one that was decided again counts again."""
         self._queue = queue
@@ -47,7 +46,7 @@ class SpanSink:
             shown: What still waits for more, and is decided when it is closed; only where a late half joins
                 what was sent already, its spans follow at once.
         """
-        pass_ = _Pass(self._spans, self._queue.room)
+        pass_ = _Pass(self._spans, self._queue)
         for many, still_waits in ((shown, True), (closed, False)):
             for one in many:
                 for row in one.lineages:
@@ -74,11 +73,11 @@ class SpanSink:
 
     async def _hand_over(self, pass_: _Pass) -> None:
         if pass_.full:
-            await asyncio.to_thread(self._queue.drop, QUEUE_FULL, pass_.full)
+            await self._queue.drop(self._queue.why_full, pass_.full)
         if pass_.failed:
-            await asyncio.to_thread(self._queue.drop, INTERNAL_ERROR, pass_.failed)
+            await self._queue.drop(INTERNAL_ERROR, pass_.failed)
         frames = pass_.framer.take()
-        if frames and not await asyncio.to_thread(self._queue.put, frames):
+        if frames and not await self._queue.put(frames):
             for row in pass_.rows:
                 force_setattr(row, "spans", SpanRecord(row.spans.decision, 0, row.spans.parent_id))
 
@@ -107,18 +106,18 @@ class _Pass:
 
     Args:
         spans: Makes spans.
-        room: Bytes that fit.
+        queue: Says how much fits.
     """
 
-    def __init__(self, spans: Spans, room: int) -> None:
-        self.framer = Framer()
+    def __init__(self, spans: Spans, queue: SpanInlet) -> None:
+        self.framer = Framer(queue.most_bytes)
         self.rows: list[Lineage] = []
         self.full = 0
         """Spans that did not fit."""
         self.failed = 0
         """Spans that could not be made."""
         self._spans = spans
-        self._room = room
+        self._room = queue.room
 
     def add(self, row: Lineage, known: frozenset[bytes]) -> tuple[int, str | None]:
         """Take a row's spans; gives how many of its spans are sent now or were, and where they hang."""

@@ -122,6 +122,68 @@ async def test_messages_that_are_gone_hold_up_neither_the_other_topic_nor_the_co
     assert bus.account().outcomes == {STORED[EDGE]: 1, STORED[GATEWAY]: 1}
 
 
+async def test_messages_that_are_gone_are_counted_once_with_the_commit_that_passes_them() -> None:
+    broker = Broker()
+    bus = partition(broker, ends={EDGE: 9, GATEWAY: 4})
+    push(bus, EDGE, 0, 1)
+    push(bus, EDGE, 3, 2)
+    push(bus, GATEWAY, 0, 1)
+    bus.merging.hear_end(GATEWAY, 1)
+    bus.skip(GATEWAY, 4)
+    found = await bus.read(1, 0.0)
+    assert bus.account().gone == {EDGE: 0, GATEWAY: 0}, "nothing is passed yet"
+    while len(found) < 3:
+        found += await bus.read(1, 0.0)
+        bus.skip(GATEWAY, 4)
+    bus.skip(EDGE, 9)
+    finish(bus, found)
+    await bus.commit(0, {})
+    assert bus.account().gone == {EDGE: 2 + 5, GATEWAY: 3}
+    texts = {
+        each.source: (each.offset, read_kept(each.source, each.text).gone) for each in broker.commits[-1]
+    }
+    assert texts == {EDGE: (9, 7), GATEWAY: (4, 3)}
+
+
+async def test_what_was_gone_before_a_partition_came_is_committed_although_nothing_else_is() -> None:
+    broker = Broker()
+    topics = {EDGE: Topic(10, {STORED[EDGE]: 4}, begin=25, gone=2), GATEWAY: Topic(0, {})}
+    bus = PartitionBus(3, topics, {EDGE: 25, GATEWAY: 0}, broker.commit, 10**6)
+    assert bus.account().gone[EDGE] == 2, "what Kafka has been told"
+    await bus.commit(0, {})
+    ((commit,),) = broker.commits
+    assert (commit.source, commit.offset) == (EDGE, 25)
+    assert read_kept(EDGE, commit.text) == ({STORED[EDGE]: 4}, 25, 17)
+    assert bus.account().gone[EDGE] == 17
+
+
+async def test_a_topic_that_was_made_anew_is_committed_where_it_begins() -> None:
+    broker = Broker()
+    topics = {EDGE: Topic(500, {STORED[EDGE]: 4}, 600, begin=0), GATEWAY: Topic(0, {})}
+    bus = PartitionBus(3, topics, {EDGE: 2, GATEWAY: 0}, broker.commit, 10**6)
+    push(bus, EDGE, 0, 1)
+    push(bus, EDGE, 1, 2)
+    finish(bus, await bus.read(10, 0.0))
+    await bus.commit(0, {})
+    assert broker.commits[-1][0].offset == 2
+    assert bus.account().outcomes == {STORED[EDGE]: 6}
+    assert bus.account().gone[EDGE] == 0
+
+
+async def test_a_topic_that_begins_again_while_it_is_read_is_given_up_and_not_committed() -> None:
+    broker = Broker()
+    bus = partition(broker)
+    push(bus, EDGE, 0, 1)
+    push(bus, EDGE, 1, 2)
+    finish(bus, await bus.read(10, 0.0))
+    assert not bus.begins_anew
+    push(bus, EDGE, 0, 3)
+    assert "gives offset 0 again" in bus.begins_anew
+    assert bus.is_lost
+    await bus.commit(0, {})
+    assert broker.commits == []
+
+
 async def test_a_commit_that_the_group_refuses_ends_reading_and_committing_here() -> None:
     broker = Broker()
     bus = partition(broker)
@@ -153,7 +215,7 @@ async def test_the_account_counts_what_is_committed_and_the_rest_is_pending() ->
     assert bus.account().pending == {EDGE: 0, GATEWAY: 1}
     ((commit,),) = broker.commits
     assert (commit.source, commit.partition, commit.offset) == (EDGE, 3, 1)
-    assert read_kept(EDGE, commit.text) == ({STORED[EDGE]: 2}, 1)
+    assert read_kept(EDGE, commit.text) == ({STORED[EDGE]: 2}, 1, 0)
 
 
 @pytest.mark.parametrize("step", [1, 7, 5000])

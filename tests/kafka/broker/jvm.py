@@ -132,15 +132,16 @@ class Cluster:
         """Give the address of the first node's TLS and SASL listener."""
         return f"localhost:{self.nodes[0].secure_port}"
 
-    def allow(self, *words: str) -> None:
-        """Add access rules, as `kafka-acls --add` takes them."""
-        self._tool("org.apache.kafka.tools.AclCommand", "--add", *words)
-
-    def _tool(self, main: str, *words: str) -> None:
-        subprocess.run(
-            [*self.java, main, "--bootstrap-server", self.servers, *words],
-            check=True, capture_output=True, timeout=60,
-        )  # fmt: skip
+    def allow(self, *rules: Sequence[str]) -> None:
+        """Add access rules, each as `kafka-acls --add` takes it."""
+        words = [*self.java, "org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.servers, "--add"]
+        adding = [
+            subprocess.Popen([*words, *rule], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for rule in rules
+        ]
+        for tool in adding:
+            said, _ = tool.communicate(timeout=90)
+            assert tool.returncode == 0, said
 
     def stop(self) -> None:
         """End all."""

@@ -24,8 +24,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
 
-from pipeline.sinks.otlp.queue import SpanAccount, SpanQueue
+from pipeline.sinks.otlp.queue import SpanQueue
 from pipeline.spans import Frame
+from pipeline.spans.waiting import SpanAccount
 from pipeline.spans.wire import SERVER, resource, resource_spans, scope, span, span_name
 
 OK = ExportTraceServiceResponse().SerializeToString()

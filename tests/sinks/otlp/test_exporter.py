@@ -10,10 +10,12 @@ import grpc
 import pytest
 
 from pipeline.config import OtlpConfig
+from pipeline.sinks.otlp.answers import Answer
 from pipeline.sinks.otlp.connect import make_transport
 from pipeline.sinks.otlp.exporter import Exporter
-from pipeline.sinks.otlp.queue import DROPPED, SENT, SpanAccount, SpanQueue
+from pipeline.sinks.otlp.queue import SpanQueue
 from pipeline.spans import Frame
+from pipeline.spans.waiting import DROPPED, SENT, SpanAccount
 
 Make = Callable[..., Any]
 
@@ -280,3 +282,49 @@ def test_frames_are_what_is_sent(queue: SpanQueue) -> None:
     stored = queue.first(0)
     assert stored is not None
     assert stored.frame.body == b"as it is"
+
+
+class Stumbling:
+    """A way to a receiver that fails in a way that nobody foresaw, once."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._inner = make_transport(OtlpConfig(endpoint=endpoint))
+        self.stumbled = 0
+
+    def send(self, body: bytes) -> Answer:
+        if not self.stumbled:
+            self.stumbled += 1
+            raise ZeroDivisionError
+        return self._inner.send(body)
+
+    def interrupt(self) -> None:
+        self._inner.interrupt()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_a_fault_of_ours_ends_no_sending(
+    receiver: Any, queue: SpanQueue, make_frame: Make, until_settled: Make
+) -> None:
+    exporter = Exporter(queue, Stumbling(receiver.endpoint), first_retry_s=0.01)
+    exporter.start()
+    queue.put([make_frame("one")])
+    assert until_settled(queue).fates == {(SENT, ""): 2}
+    assert exporter.progress.trouble == ""
+    exporter.stop(5.0)
+
+
+def test_a_queue_that_cannot_be_read_is_tried_again_soon_and_said(
+    receiver: Any, queue: SpanQueue, make_frame: Make, until_settled: Make
+) -> None:
+    queue.put([make_frame("one")])
+    queue._database.execute("ALTER TABLE frames RENAME TO elsewhere")
+    with exporting(queue, receiver.endpoint) as exporter:
+        deadline = time.monotonic() + 30
+        while "does not answer" not in exporter.progress.trouble:
+            assert time.monotonic() < deadline
+        with queue._changed:
+            queue._database.execute("ALTER TABLE elsewhere RENAME TO frames")
+        assert until_settled(queue).fates == {(SENT, ""): 2}
+    assert receiver.span_names() == ["one", "one"]

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from pipeline.sinks.otlp.queue import DISK_ERROR, DROPPED, QUEUE_FULL, SENT, SpanQueue, read_account
+from pipeline.sinks.otlp.queue import SpanQueue, read_account
 from pipeline.spans import Frame
+from pipeline.spans.waiting import DISK_ERROR, DROPPED, QUEUE_FULL, SENT
 
 Make = Callable[..., Frame]
 
@@ -83,6 +84,33 @@ def test_a_disk_that_takes_nothing_loses_spans_with_a_reason(queue: SpanQueue, m
     queue.done(stored, {(SENT, ""): 2})
     ((told,),) = queue._ask("SELECT sum(spans) FROM account")
     assert told == 5
+
+
+def test_a_queue_is_called_the_same_for_as_long_as_its_file_is(tmp_path: Path, queue: SpanQueue) -> None:
+    name = queue.name
+    queue.close()
+    again = SpanQueue(tmp_path / "spans.db", 2**20)
+    other = SpanQueue(tmp_path / "other.db", 2**20)
+    assert again.name == name != other.name
+    again.close()
+    other.close()
+
+
+def test_drops_that_the_disk_did_not_take_are_not_replaced_by_what_leaves_next(
+    tmp_path: Path, queue: SpanQueue, make_frame: Make
+) -> None:
+    """Both are counted under one reason, and both are there after a restart."""
+    queue.put([make_frame("one", 2)])
+    queue._database.execute("PRAGMA query_only = ON")
+    queue.drop("rejected", 5)
+    queue._database.execute("PRAGMA query_only = OFF")
+    stored = queue.first(0)
+    assert stored is not None
+    queue.done(stored, {(DROPPED, "rejected"): 2})
+    queue.close()
+    account = read_account(tmp_path / "spans.db")
+    assert account is not None
+    assert account.fates == {(DROPPED, "rejected"): 7}
 
 
 def test_nobody_else_may_read_the_queue(tmp_path: Path, queue: SpanQueue) -> None:

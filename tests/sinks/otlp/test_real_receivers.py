@@ -19,8 +19,9 @@ from pipeline.join.resolve import resolve
 from pipeline.model import EdgeRecord, GatewayRecord, Timers, Try
 from pipeline.sinks.otlp.connect import make_transport
 from pipeline.sinks.otlp.exporter import Exporter
-from pipeline.sinks.otlp.queue import SENT, SpanQueue
+from pipeline.sinks.otlp.queue import SpanQueue
 from pipeline.spans import Frame, Framer, Spans, SpanSettings
+from pipeline.spans.waiting import SENT
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 Make = Callable[..., Any]

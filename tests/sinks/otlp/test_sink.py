@@ -10,9 +10,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pipeline.join.group import Group
 from pipeline.join.settle import Settled, settle
 from pipeline.model import EdgeRecord, GatewayRecord, Lineage, SpanRecord, Timers
-from pipeline.sinks.otlp.queue import DROPPED, QUEUE_FULL, SENT, SpanQueue
+from pipeline.sinks.otlp.queue import QueueInlet, SpanQueue
 from pipeline.sinks.otlp.sink import SpanSink
 from pipeline.spans import SamplingRules, Spans, SpanSettings
+from pipeline.spans.waiting import DROPPED, QUEUE_FULL, SENT
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 REQUEST_ID = "47c60cd1-3b7a-4e1c-8f2d-0a1b2c3d4e5f"
@@ -58,7 +59,7 @@ def closed(
 
 
 def sink(queue: SpanQueue, rules: SamplingRules = KEEP_ALL, **settings: Any) -> SpanSink:
-    return SpanSink(queue, Spans(SpanSettings(**settings)), rules)
+    return SpanSink(QueueInlet(queue), Spans(SpanSettings(**settings)), rules)
 
 
 def drained(queue: SpanQueue) -> list[tuple[str, str]]:

@@ -32,6 +32,8 @@ check: setup ## format, lint, types, import laws
 test: setup ## every test but the soak; installs HAProxy where it is missing and may be
 	@.ci/need 'PATH=$$PATH:/usr/sbin haproxy -v' haproxy
 	@.ci/need 'java -version && mvn -v' maven || echo 'without a JVM and Maven the Kafka tests run on Tansu'
+	@.ci/unpacked 'ls /usr/sbin/rsyslogd /usr/lib/*/rsyslog/omkafka.so' $(VENV)/debian/rsyslog rsyslog rsyslog-kafka || true
+	@.ci/unpacked 'ls /usr/sbin/syslog-ng /usr/lib/syslog-ng/*/libkafka.so' $(VENV)/debian/syslog-ng syslog-ng-core syslog-ng-mod-rdkafka || true
 	$(BIN)/pytest -m 'not soak' $(ARGS)
 
 soak: setup ## what is too long for `make test`

@@ -1,5 +1,7 @@
 """What Kafka costs: ingest and join per record against the journal's, and 1, 2 and 4 join processes on one topic pair.
 
+Ends with the figures that `deploy/CAPACITY.md` begins with.
+
 A broker of the tests (Apache Kafka on one JVM) is started; it takes its share of the machine, so wall-clock figures
 are of all together. Processor time is a process's own, all threads, less that of the same process with nothing to
 do. Each join writes an embedded store of its own: what a shared server costs is in `bench_insert.py`.
@@ -37,6 +39,8 @@ from pipeline.parsers import make_parsers
 REQUESTS = int(os.environ.get("REQUESTS", "30000"))
 PARTITIONS = 8
 BATCH = 100
+LOOKED_UP_S = 120.0
+"""Requests that began so long before they come may be stored by somebody else, and are looked up."""
 HERE = Path(__file__).parent
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("HOPTRAIL_")}
 
@@ -65,31 +69,59 @@ def main() -> None:
         print(
             f"{REQUESTS} requests, {count} records, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         )
-        print(
-            f"journal, append in posts of {BATCH}: {asyncio.run(journal(directory, deliveries)) / count * 1e6:.1f} us CPU a record"
-        )
+        figures = {"journal_us": asyncio.run(journal(directory, deliveries)) / count * 1e6}
+        print(f"journal, append in posts of {BATCH}: {figures['journal_us']:.1f} us CPU a record")
         cluster = jvm.start_cluster(directory, jvm.fetch(directory))
         try:
             config = configured(directory, cluster.servers)
-            idle = join(directory, config, 1, feed=False)[1]
-            first = 0.0
-            for processes in (1, 2, 4):
-                wall, cpus, fed = join(directory, config, processes)
-                first = first or wall
-                each = [used - idle[0] for used in cpus]
-                print(
-                    f"{processes} join: {count / wall:.0f} records/s ({first / wall:.2f} x), "
-                    f"{sum(each) / count * 1e6:.1f} us CPU a record in all; "
-                    f"ingest beside it, keyed and packed: {fed / count * 1e6:.1f} us"
-                )
+            figures |= scaled(directory, config)
+            figures["compressed_share"] = compressed_share(directory, deliveries)
         finally:
             cluster.stop()
+        print("figures for deploy/CAPACITY.md:")
+        for figure, value in figures.items():
+            print(f"| `{figure}` | {value:.2g} |" if value < 10 else f"| `{figure}` | {value:.0f} |")  # noqa: PLR2004 -- two digits
 
 
-def records(directory: Path) -> list[Delivery]:
-    """Make records that begin now, in deliveries of a hundred of each source in turn."""
+def scaled(directory: Path, config: Config) -> dict[str, float]:
+    """Measure 1, 2 and 4 join processes, and one that looks every record up; gives the figures."""
+    count = 2 * REQUESTS
+    figures: dict[str, float] = {}
+    idle = join(directory, config, 1, feed=False)[1][0]
+    first = 0.0
+    for processes in (1, 2, 4):
+        wall, cpus, fed = join(directory, config, processes)
+        first = first or wall
+        cost_us = sum(used - idle for used in cpus) / count * 1e6
+        print(
+            f"{processes} join: {count / wall:.0f} records/s ({first / wall:.2f} x), {cost_us:.1f} us CPU a record in "
+            f"all; ingest beside it, keyed and packed: {fed / count * 1e6:.1f} us"
+        )
+        figures |= {f"joins_{processes}_records_s": count / wall, f"joins_{processes}_us": cost_us}
+        figures["ingest_us"] = max(figures.get("ingest_us", 0.0), fed / count * 1e6)
+    wall, cpus, _ = join(directory, config, 1, early_s=LOOKED_UP_S)
+    figures["join_us"] = figures["joins_1_us"]
+    figures["join_lookup_us"] = (cpus[0] - idle) / count * 1e6
+    print(
+        f"1 join, each record looked up: {figures['join_lookup_us']:.1f} us CPU a record, {count / wall:.0f} records/s"
+    )
+    return figures
+
+
+def compressed_share(directory: Path, deliveries: Sequence[Delivery]) -> float:
+    """Tell what the broker's logs of the last topics take of what was given to them."""
+    given = sum(len(body) for each in deliveries for body in each.bodies)
+    newest: dict[str, int] = {}
+    for file in (directory / "node-1").glob("[eg].*/*.log"):
+        name = file.parent.name.split(".")[1].partition("-")[0]
+        newest[name] = newest.get(name, 0) + file.stat().st_size
+    return max(newest.values()) / given
+
+
+def records(directory: Path, early_s: float = 0.0) -> list[Delivery]:
+    """Make records that begin now, or so much earlier, in deliveries of a hundred of each source in turn."""
     replay = load("bench_replay", HERE / "bench_replay.py")
-    replay.START_US = time.time_ns() // 1000
+    replay.START_US = time.time_ns() // 1000 - int(early_s * 1e6)
     replay.write_logs(directory, REQUESTS)
     edge, kong = ((directory / name).read_bytes().splitlines() for name in ("edge", "kong"))
     return [
@@ -160,7 +192,7 @@ async def ingest(config: Config, deliveries: Sequence[Delivery]) -> float:
 
 
 def join(
-    directory: Path, config: Config, processes: int, *, feed: bool = True
+    directory: Path, config: Config, processes: int, *, feed: bool = True, early_s: float = 0.0
 ) -> tuple[float, list[float], float]:
     """Let so many processes join what is put on topics of their own meanwhile.
 
@@ -185,7 +217,7 @@ def join(
     time.sleep(
         6
     )  # requests that began before partitions were given out are looked up; that is not the steady state
-    deliveries = records(directory) if feed else []
+    deliveries = records(directory, early_s) if feed else []
     began, fed = time.monotonic(), 0.0
     if feed:
         fed = asyncio.run(ingest(config, deliveries))

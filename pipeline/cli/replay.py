@@ -18,12 +18,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from pipeline.cli.output import Column, Output, OutputOption, console, say, write_json, write_rows
 from pipeline.cli.run import ConfigFile
 from pipeline.config import Config, load_config
+from pipeline.data_dir import make_private
 from pipeline.errors import ConfigError
 from pipeline.interpreter import tune
 from pipeline.model import Source
 
 _DAY_S = 86_400
 _OnProgress = Callable[[Source, int, int | None], None]
+_ALONE_S = 2.0
+"""The window where no other halves can come but those in the store, which is asked anyway: what a request's own
+copies and attempts are apart, most of them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +54,16 @@ def replay(
     data_dir: Annotated[
         Path | None, typer.Option(help="Holds the embedded store unless --store is given.")
     ] = None,
-    window_s: Annotated[float | None, typer.Option(help="Seconds a record waits for its other half.")] = None,
+    window_s: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds a record waits for its other half, in the time of the logs (2 where files of one side alone "
+            "are given)."
+        ),
+    ] = None,
+    spans: Annotated[
+        bool, typer.Option("--spans", help="Send spans too; without it history stays here.")
+    ] = False,
     output: OutputOption = Output.TABLE,
     config_file: ConfigFile = None,
 ) -> None:
@@ -62,6 +75,8 @@ def replay(
     files = {Source.HAPROXY: haproxy or [], Source.KONG: kong or []}
     if not any(files.values()):
         raise ConfigError("nothing to replay: give --haproxy FILE, --kong FILE, or both")
+    if window_s is None and not all(files.values()):
+        window_s = _ALONE_S
     options = {
         "data_dir": data_dir,
         "store.dsn": store,
@@ -70,8 +85,10 @@ def replay(
         "sources.syslog.time_zone": time_zone,
     }
     config = load_config(config_file, options)
+    if spans and not config.otlp.sends_spans:
+        raise ConfigError("--spans: name a receiver in otlp.endpoint")
     with _progress() as on_progress:
-        account, faults = asyncio.run(_replay(config, files, on_progress))
+        account, faults = asyncio.run(_replay(config, files, on_progress, spans=spans))
     _print(account, output)
     for fault in faults:
         typer.echo(f"hoptrail: {fault}", err=True)
@@ -80,7 +97,7 @@ def replay(
 
 
 async def _replay(
-    config: Config, files: Mapping[Source, list[Path]], on_progress: _OnProgress
+    config: Config, files: Mapping[Source, list[Path]], on_progress: _OnProgress, *, spans: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Run the rooms between files and store until both are done; gives the account and files' faults."""
     # The engine of the store takes a second to load: not for those who only ask for help.
@@ -89,6 +106,8 @@ async def _replay(
     from pipeline.formats.times import Dates  # noqa: PLC0415
     from pipeline.parsers import make_parsers  # noqa: PLC0415
     from pipeline.sinks.clickhouse import open_sink  # noqa: PLC0415
+    from pipeline.sinks.otlp import SpanExport, open_spans, span_document  # noqa: PLC0415
+    from pipeline.sinks.otlp.unhurried import Unhurried  # noqa: PLC0415
     from pipeline.sources.replay import Replay  # noqa: PLC0415
     from pipeline.sources.stats import SourceStats  # noqa: PLC0415
     from pipeline.status import replay_document  # noqa: PLC0415
@@ -102,10 +121,21 @@ async def _replay(
         sink = await stack.enter_async_context(open_sink(config.store_dsn))
         days = (await sink.retention()).get("lineage", Kept()).days
         bus = MemoryBus()
-        ledger, _ = make_ledger(bus, sink, clock, SourceStats())
+        sending: SpanExport | None = None
+        ledger, _ = make_ledger(bus, sink, clock, SourceStats(), lambda: sending)
         await stack.enter_async_context(ledger)
+        if spans:
+            queue = open_spans(config.otlp, make_private(config.data_dir), config.drain_s)
+            sending = await stack.enter_async_context(queue)
+        keeper = Unhurried(sending, config.otlp.queue_bytes // 2) if sending else None
         engine = make_engine(
-            config, bus=bus, store=sink, clock=clock, parsers=make_parsers(config), event_time=True
+            config,
+            bus=bus,
+            store=sink,
+            clock=clock,
+            parsers=make_parsers(config),
+            event_time=True,
+            spans=keeper,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(engine.run())
@@ -115,7 +145,11 @@ async def _replay(
         warn.look(engine.progress.first_bucket_s)
         await sink.count_minutes(at_once=True)
         counts = await sink.count(engine.progress.first_bucket_s, engine.progress.last_bucket_s)
-        return replay_document(bus.account(), counts.lineages, counts.attempts), report.faults
+        document = replay_document(bus.account(), counts.lineages, counts.attempts)
+        if sending and keeper:
+            await keeper.finish()
+            document["spans"] = span_document(sending.account())
+        return document, report.faults
 
 
 class _Written(Protocol):
@@ -202,3 +236,8 @@ def _print(account: Mapping[str, Any], output: Output) -> None:
             f"\n{sum(lineages.values()):,} lineages in the store for this period: {by_outcome}; "
             f"{account['attempts']:,} attempts"
         )
+        if "spans" in account:
+            told = account["spans"]
+            typer.echo(
+                f"spans: {told['sent']:,} sent, {told['dropped']:,} dropped, {told['queued']:,} waiting"
+            )

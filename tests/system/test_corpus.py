@@ -115,6 +115,25 @@ def test_a_side_that_comes_hours_later_completes_the_same_lineages(
     assert all("late" in one["flags"] for one in _lineages(command, tmp_path / "store"))
 
 
+def test_attempts_of_one_request_that_lie_further_apart_than_one_side_waits_are_one_lineage(
+    command: Command, kong_bodies: list[bytes], tmp_path: Path
+) -> None:
+    """With Kong's file alone a record waits two seconds; an attempt that began seven later finds the stored row."""
+    first = next(entry for entry in map(json.loads, kong_bodies) if isinstance(entry, dict))
+    later = json.loads(json.dumps(first))
+    later["request"]["id"], later["started_at"] = (
+        "0123456789abcdef0123456789abcdef",
+        first["started_at"] + 7000,
+    )
+    between = json.loads(json.dumps(first))
+    between["request"]["id"], between["started_at"] = "f" * 31 + "1", first["started_at"] + 4000
+    between["request"]["headers"]["x-request-id"] = "another-request-in-between"
+    bodies = [json.dumps(one).encode() for one in (first, between, later)]
+    account = _replay(command, tmp_path / "store", kong=_write(tmp_path, [], bodies)[1])
+    assert account["lineages"] == {"complete": 0, "edge_only": 0, "gateway_only": 2}
+    assert sorted(len(one["attempts"]) for one in _lineages(command, tmp_path / "store")) == [1, 2]
+
+
 def test_the_same_files_again_change_nothing(
     command: Command, files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -77,7 +77,7 @@ def test_serve_and_the_roles_name_each_other_where_the_bus_is_not_theirs(world: 
 
 
 def test_a_broker_that_is_not_there_is_named(world: Any) -> None:
-    config = world.config("nowhere", bus__dsn="kafka://127.0.0.1:1")
+    config = world.config("nowhere", bus__dsn="kafka://127.0.0.1:1", bus__kafka__start_timeout_s=1)
     for words in (("ingest",), ("kafka", "status")):
         refused = world.command(*words, "--config", config, check=False)
         assert refused.returncode == 2

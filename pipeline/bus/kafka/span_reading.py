@@ -109,9 +109,9 @@ class SpanReader(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
 
     def books(self) -> Mapping[str, SpanAccount]:
         """Give the same as of the last commit, by the partition's name, which goes with it from process to process."""
+        group, parts = self._bus.kafka.spans_group, list(self._partitions.items())
         found = {
-            f"kafka-{self._bus.kafka.spans_group}/partition-{one.partition}": part.account(committed=True)
-            for one, part in list(self._partitions.items())
+            f"kafka-{group}/partition-{one.partition}": part.account(committed=True) for one, part in parts
         }
         return found or self._last_books
 

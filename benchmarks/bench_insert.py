@@ -26,11 +26,11 @@ from pipeline.store.columns import ATTEMPT, EDGE, IN_KEY, ROW, TRY, Column
 from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import parse_dsn
 from pipeline.store.rows import encode_lineages
-from pipeline.store.statements import TABLE, columns
+from pipeline.store.statements import STORED_EDGE, TABLE, table_columns
 
 ROWS, ROUNDS = 20_000, 5
 T0_US = 1_795_460_243_000_000
-_NAMES = [name for name, _, _ in columns()]
+_NAMES = list(table_columns())
 
 
 def lineages(seed: int) -> list[Lineage]:
@@ -119,20 +119,24 @@ def _lineage(chance: random.Random, start_us: int, number: int) -> Lineage:
 def naive_row(row: Lineage) -> list[Any]:
     """Give a lineage as a list of Python values in the order of the table's columns."""
     values = [_value(row, column) for column in ROW]
-    values.append(row.edge is not None)
-    values += [_value(row.edge, column) for column in EDGE if column.field not in IN_KEY]
-    values += [[_value(one, column) for one in row.attempts] for column in ATTEMPT if column.field != "tries"]
-    tried = [(number, one) for number, attempt in enumerate(row.attempts) for one in attempt.tries]
-    values.append([number for number, _ in tried])
-    values += [[_value(one, column) for _, one in tried] for column in TRY]
-    return values
+    timers = [column for column in EDGE if column.field.startswith("timers.")]
+    edge = [
+        _value(row.edge, column) for column in EDGE if column not in timers and column.field not in IN_KEY
+    ]
+    edge.insert(STORED_EDGE.index(timers[0]), tuple(_value(row.edge, column) for column in timers))
+    return [*values, row.edge is not None, tuple(edge), [_attempt(one) for one in row.attempts]]
+
+
+def _attempt(attempt: GatewayRecord) -> tuple[Any, ...]:
+    tries = [tuple(_value(one, column) for column in TRY) for one in attempt.tries]
+    return tuple(tries if column.field == "tries" else _value(attempt, column) for column in ATTEMPT)
 
 
 def _value(record: Any, column: Column) -> Any:  # noqa: ANN401 -- any record, any value
     for name in column.field.split("."):
         record = getattr(record, name)
-    if column.kind.stored.startswith("DateTime"):
-        return datetime.fromtimestamp((record or 0) / (1 if column.field == "bucket_s" else 1e6), UTC)
+    if column.field == "bucket_s":
+        return datetime.fromtimestamp(record, UTC)
     if record is None and "Nullable" not in column.kind.stored:
         return "" if "String" in column.kind.stored else 0
     if column.kind.stored.startswith("Map"):

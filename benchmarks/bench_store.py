@@ -36,50 +36,57 @@ RATE, ROUNDS, PART = 5_000, 15, 500_000
 DAY_S, T0_S = 86_400, 1_795_460_400 - 86_400
 """The 24 hours before those that `bench_insert.lineages` are in."""
 
+_EDGE = (
+    "offset Int64, start_us Int64, gateway_request_id String, traceparent String, request_start_us Int64, "
+    "end_us Int64, node String, pid UInt32, log_counter Nullable(Int64), frontend String, backend String, "
+    "server String, client_ip String, client_port UInt16, timers Tuple(TR Nullable(Int64), Tw Nullable(Int64), "
+    "Tc Nullable(Int64), Tr Nullable(Int64), Td Nullable(Int64), Ta Nullable(Int64)), status UInt16, "
+    "termination String, request_bytes Nullable(Int64), response_bytes Nullable(Int64), method String, scheme String, "
+    "host String, path String, http_version String, user_agent String"
+)
+_ATTEMPT = (
+    "attempt_id UInt64, offset Int64, request_ids Array(String), started_us Int64, gateway_request_id String, "
+    "correlation_id String, trace_id String, traceparent String, request_start_us Int64, node String, "
+    "`latencies.kong` Nullable(Float64), `latencies.proxy` Nullable(Float64), `latencies.receive` Nullable(Float64), "
+    "`latencies.request` Nullable(Float64), status UInt16, source String, method String, scheme String, host String, "
+    "path String, user_agent String, upstream_uri String, upstream_status Array(String), "
+    "request_bytes Nullable(Int64), response_bytes Nullable(Int64), client_ip String, service String, "
+    "service_id String, route String, route_id String, workspace String, consumer_id String, consumer_name String, "
+    "credential_id String, tries Array(Tuple(ip String, port UInt16, code UInt16, started_us Int64, "
+    "balancer_ms Nullable(Float64)))"
+)
 GENERATED = f"""
 INSERT INTO {TABLE} (
     bucket, request_id, rec_id, rev, outcome, match, final, delivered, trace_id, trace_id_source,
     `identity.kind`, `identity.consumer_id`, `identity.consumer_name`, `identity.proof`,
-    `verdict.domain`, `verdict.code`, `verdict.text`, has_edge, `edge.offset`, `edge.start_time`,
-    `edge.gateway_request_id`, `edge.traceparent`, `edge.request_start_time`, `edge.end_time`, `edge.node`, `edge.pid`,
-    `edge.log_counter`, `edge.frontend`, `edge.backend`, `edge.server`, `edge.client_ip`, `edge.client_port`,
-    `edge.timers.TR`, `edge.timers.Tw`, `edge.timers.Tc`, `edge.timers.Tr`, `edge.timers.Td`, `edge.timers.Ta`,
-    `edge.status`, `edge.termination`, `edge.request_bytes`, `edge.response_bytes`, `edge.method`, `edge.scheme`,
-    `edge.host`, `edge.path`, `edge.http_version`, `edge.user_agent`,
-    `attempts.attempt_id`, `attempts.offset`, `attempts.request_ids`, `attempts.started_at`,
-    `attempts.gateway_request_id`, `attempts.correlation_id`, `attempts.trace_id`, `attempts.traceparent`,
-    `attempts.request_start_time`, `attempts.node`, `attempts.latencies.kong`, `attempts.latencies.proxy`,
-    `attempts.latencies.receive`, `attempts.latencies.request`, `attempts.status`, `attempts.source`,
-    `attempts.method`, `attempts.scheme`, `attempts.host`, `attempts.path`, `attempts.query`,
-    `attempts.user_agent`, `attempts.upstream_uri`, `attempts.upstream_status`, `attempts.request_bytes`,
-    `attempts.response_bytes`, `attempts.client_ip`, `attempts.service`, `attempts.service_id`,
-    `attempts.route`, `attempts.route_id`, `attempts.workspace`, `attempts.consumer_id`,
-    `attempts.consumer_name`, `attempts.custom_id`, `attempts.credential_id`, `attempts.anonymous`,
-    `attempts.claim_subject`, `attempts.tls.version`, `attempts.tls.cipher`, `attempts.flags`,
-    `tries.attempt`, `tries.ip`, `tries.port`, `tries.state`, `tries.code`, `tries.started_at`, `tries.balancer_ms`
+    `verdict.domain`, `verdict.code`, `verdict.text`, has_edge, edge, attempts
 )
 WITH
     sipHash64(number) AS h, sipHash64(number, 1) AS g, lower(hex(sipHash128(number, 2))) AS trace,
     lower(hex(sipHash128(number, 3))) AS gid, toString(toUUID(reinterpretAsUUID(sipHash128(number, 4)))) AS rid,
     {T0_S} * 1000000 + intDiv(number * {DAY_S} * 1000000, {ROWS}) AS us,
-    fromUnixTimestamp64Micro(us, 'UTC') AS at, h % 300 AS who, g % 60 AS way, 5 + bitShiftRight(h, 8) % 40 * if(h % 97 = 0, 50, 1) AS ms,
+    h % 300 AS who, g % 60 AS way, 5 + bitShiftRight(h, 8) % 40 * if(h % 97 = 0, 50, 1) AS ms,
     multiIf(h % 200 = 0, 503, h % 50 = 0, 404, 200) AS code, concat('/orders/', toString(h % 100000), '/items') AS path,
     concat('10.', toString(h % 4), '.', toString(h % 251), '.', toString(g % 251)) AS ip,
-    concat('00-', trace, '-', substring(gid, 17), '-01') AS tp
+    concat('00-', trace, '-', substring(gid, 17), '-01') AS tp, concat('agent/', toString(h % 200)) AS agent,
+    concat('consumer-', toString(who)) AS consumer, concat('name-', toString(who)) AS name
 SELECT
     toDateTime(intDiv(us, 1000000), 'UTC'), rid, g, 5, 'complete', 'proven', true, 0, trace, 'edge',
-    'consumer', concat('consumer-', toString(who)), concat('name-', toString(who)), 'kong.consumer',
+    'consumer', consumer, name, 'kong.consumer',
     if(code = 503, 'upstream', 'ok'), if(code = 503, 'upstream_error', 'answered'), if(code = 503, 'It failed.', 'Answered.'),
-    true, number * 2, at, gid, tp, at, fromUnixTimestamp64Micro(us + ms * 1000 + 2000, 'UTC'), 'edge-1', 77,
-    number, 'public', 'kong', 'kong1', ip, 1024 + h % 60000, 0, 0, 1, ms, 1, ms + 2, code, '----', 300, h % 9000, 'GET',
-    'https', 'api.example.com', path, '2', concat('agent/', toString(h % 200)),
-    [g], [number * 2 + 1], [[rid]], [fromUnixTimestamp64Micro(us + 1000, 'UTC')], [gid], [rid], [trace], [tp], [at],
-    ['10.9.0.2'], [2], [ms - 3], [1], [ms], [code], ['upstream'], ['GET'], ['http'], ['api.example.com'], [path], [''],
-    [concat('agent/', toString(h % 200))], [path], [[toString(code)]], [300], [h % 9000], [ip],
-    [concat('service-', toString(way % 20))], ['8027b672-cb4d-5059-bc59-7d67b683008e'], [concat('route-', toString(way))],
-    ['367bdb48-b987-54a4-b618-b350391e1597'], ['default'], [concat('consumer-', toString(who))],
-    [concat('name-', toString(who))], [''], [concat('credential-', toString(who))], [false], [''], [''], [''], [[]],
-    [0], ['10.8.0.7'], [8080], [''], [code], [fromUnixTimestamp64Micro(us + 3000, 'UTC')], [0.015]
+    true,
+    CAST((
+        number * 2, us, gid, tp, us, us + ms * 1000 + 2000, 'edge-1', 77, number, 'public', 'kong', 'kong1', ip,
+        1024 + h % 60000, (0, 0, 1, ms, 1, ms + 2), code, '----', 300, h % 9000, 'GET', 'https', 'api.example.com', path,
+        '2', agent
+    ), 'Tuple({_EDGE})'),
+    CAST([(
+        g, number * 2 + 1, [rid], us + 1000, gid, rid, trace, tp, us, '10.9.0.2', 2, ms - 3, 1, ms, code, 'upstream',
+        'GET', 'http', 'api.example.com', path, agent, path, [toString(code)], 300, h % 9000, ip,
+        concat('service-', toString(way % 20)), '8027b672-cb4d-5059-bc59-7d67b683008e', concat('route-', toString(way)),
+        '367bdb48-b987-54a4-b618-b350391e1597', 'default', consumer, name, concat('credential-', toString(who)),
+        [('10.8.0.7', 8080, code, us + 3000, 0.015)]
+    )], 'Array(Tuple({_ATTEMPT}))')
 FROM numbers({{from:UInt64}}, {{count:UInt64}})
 """  # noqa: S608 -- our names
 

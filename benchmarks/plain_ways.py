@@ -19,7 +19,6 @@ import clickhouse_connect
 import orjson
 
 _BATCH = 20_000
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _TEXTS = [
     "id",
@@ -66,7 +65,7 @@ FLAT = (
 _AS_LOGGED = [*_TEXTS, "pid", "lc", "rt", "ci", "st", *_TIMERS]
 
 _REQUEST, _WHO = "two['request']", "two['consumer']"
-_START = "datetime.fromtimestamp(int(one['req_us']) / 1e6, UTC)"
+_START = "int(one['req_us'])"
 OURS = {
     "bucket": "datetime.fromtimestamp(int(one['req_us']) // 10**6, UTC)",
     "request_id": "one['id']", "rec_id": "hash(one['id']) & (2**63 - 1)", "rev": "5", "outcome": "'complete'",
@@ -75,9 +74,9 @@ OURS = {
     "identity.consumer_name": f"{_WHO}['username']", "identity.custom_id": f"{_WHO}['custom_id']",
     "identity.credential_id": "two['authenticated_entity']['id']", "identity.proof": "'kong.consumer'",
     "verdict.domain": "'ok'", "verdict.code": "'ok'", "verdict.text": "f'Answered {one[\"st\"]}.'",
-    "has_edge": "True", "edge.start_time": _START, "edge.gateway_request_id": "one['kong_rid']",
-    "edge.traceparent": "one['tp']", "edge.request_start_time": _START,
-    "edge.end_time": "datetime.fromtimestamp(int(one['end_us']) / 1e6, UTC)", "edge.node": "one['node']",
+    "has_edge": "True", "edge.start_us": _START, "edge.gateway_request_id": "one['kong_rid']",
+    "edge.traceparent": "one['tp']", "edge.request_start_us": _START,
+    "edge.end_us": "int(one['end_us'])", "edge.node": "one['node']",
     "edge.pid": "one['pid']", "edge.log_counter": "one['lc']", "edge.frontend": "one['fe']",
     "edge.backend": "one['be']", "edge.server": "one['srv']", "edge.server_ip": "one['si']",
     "edge.server_port": "int(one['sp'])", "edge.client_ip": "one['ci']", "edge.client_port": "int(one['cp'])",
@@ -89,9 +88,9 @@ OURS = {
     "edge.tls.cipher": "one['cph']", "edge.tls.sni": "one['sni']", "edge.pool": "one['pool']",
     "attempts.attempt_id": f"hash({_REQUEST}['id']) & (2**63 - 1)",
     "attempts.request_ids": f"[{_REQUEST}['headers']['x-request-id']]",
-    "attempts.started_at": "datetime.fromtimestamp(two['started_at'] / 1e3, UTC)",
+    "attempts.started_us": "two['started_at'] * 1000",
     "attempts.gateway_request_id": f"{_REQUEST}['id']", "attempts.correlation_id": "two['correlation_id']",
-    "attempts.traceparent": f"{_REQUEST}['headers']['traceparent']", "attempts.request_start_time": _START,
+    "attempts.traceparent": f"{_REQUEST}['headers']['traceparent']", "attempts.request_start_us": _START,
     **{f"attempts.latencies.{name}": f"two['latencies']['{name}']" for name in ("kong", "proxy", "receive", "request")},
     "attempts.status": "two['response']['status']", "attempts.source": "two['source']",
     "attempts.method": f"{_REQUEST}['method']", "attempts.host": f"{_REQUEST}['headers']['host']",
@@ -104,8 +103,8 @@ OURS = {
     "attempts.workspace": "two['workspace']", "attempts.consumer_id": f"{_WHO}['id']",
     "attempts.consumer_name": f"{_WHO}['username']", "attempts.custom_id": f"{_WHO}['custom_id']",
     "attempts.credential_id": "two['authenticated_entity']['id']",
-    "tries.attempt": "0", "tries.ip": "two['tries'][0]['ip']", "tries.port": "two['tries'][0]['port']",
-    "tries.started_at": "datetime.fromtimestamp(two['tries'][0]['balancer_start'] / 1e3, UTC)",
+    "tries.ip": "two['tries'][0]['ip']", "tries.port": "two['tries'][0]['port']",
+    "tries.started_us": "two['tries'][0]['balancer_start'] * 1000",
     "tries.balancer_ms": "two['tries'][0]['balancer_latency']",
 }  # fmt: skip
 """Where the columns of our table come from: expressions over an edge line `one` and a Kong entry `two`."""
@@ -122,7 +121,7 @@ def main() -> None:
         table, names, row_of = "t", list(FLAT), _flat_row
     else:
         client, names, row_of = _ours(directory)
-        table = "lineage_versions"
+        table = "lineage_rows"
     rows = []
     for one, two in _pairs(edge, kong):
         rows.append(row_of(one, two))
@@ -139,18 +138,34 @@ def _ours(directory: str) -> tuple[Any, list[str], Callable[[Any, Any], list[Any
     from pipeline.store import schema  # noqa: PLC0415 -- the flat way is not to load any of ours
     from pipeline.store.connection import connect  # noqa: PLC0415
     from pipeline.store.dsn import parse_dsn  # noqa: PLC0415
-    from pipeline.store.statements import columns  # noqa: PLC0415
+    from pipeline.store.statements import table_columns  # noqa: PLC0415
 
     connection = connect(parse_dsn(f"chdb://{directory}"), create=True)
     schema.apply(connection, embedded=True)
-    values = []
-    for name, kind, _ in columns():
-        nested = name.startswith(("attempts.", "tries."))
-        value = OURS.get(name) or _nothing(kind[len("Array(") : -1] if nested else kind)
-        values.append(f"[{value}]" if nested else value)
-    text = f"lambda one, two: [{', '.join(values)}]"
-    row_of = eval(text, {"datetime": datetime, "UTC": UTC, "_EPOCH": _EPOCH})  # noqa: S307 -- our own text
-    return connection.client, [name for name, _, _ in columns()], row_of
+    names = list(table_columns())
+    text = f"lambda one, two: [{', '.join(_values(names))}]"
+    row_of = eval(text, {"datetime": datetime, "UTC": UTC})  # noqa: S307 -- our own text
+    return connection.client, names, row_of
+
+
+def _values(names: list[str]) -> Iterator[str]:
+    """Give the values of our table's columns, Python."""
+    from pipeline.store.columns import ATTEMPT, ROW, TRY  # noqa: PLC0415
+    from pipeline.store.statements import STORED_EDGE  # noqa: PLC0415
+
+    row = {column.name: OURS.get(column.name) or _nothing(column.kind.stored) for column in ROW}
+    edge = [_element("edge", column) for column in STORED_EDGE if not column.field.startswith("timers.")]
+    timers = [_element("edge", column) for column in STORED_EDGE if column.field.startswith("timers.")]
+    place = next(n for n, column in enumerate(STORED_EDGE) if column.field.startswith("timers."))
+    edge.insert(place, f"({', '.join(timers)})")
+    tried = f"[({', '.join(_element('tries', column) for column in TRY)})]"
+    attempt = [tried if column.field == "tries" else _element("attempts", column) for column in ATTEMPT]
+    tuples = {"edge": f"({', '.join(edge)})", "attempts": f"[({', '.join(attempt)})]"}
+    yield from (row.get(name) or tuples.get(name) or OURS[name] for name in names)
+
+
+def _element(of: str, column: Any) -> str:  # noqa: ANN401 -- the flat way is not to load our types
+    return OURS.get(f"{of}.{column.name}") or _nothing(column.kind.stored)
 
 
 def _nothing(kind: str) -> str:
@@ -161,8 +176,6 @@ def _nothing(kind: str) -> str:
         return "[]"
     if kind.startswith("Map"):
         return "{}"
-    if kind.startswith("DateTime"):
-        return "_EPOCH"
     return "''" if "String" in kind else "0"
 
 

@@ -179,7 +179,7 @@ def _spans(spans: Document) -> Text:
 
 
 _TABLES = {
-    "lineage_versions": "lineage rows",
+    "lineage_rows": "lineage rows",
     "edge_event_versions": "edge events",
     "dead_letter_versions": "dead letters",
     "ledger_versions": "ledger rows",

@@ -27,8 +27,8 @@ from pipeline.cli.draw_status import draw_status
 from pipeline.cli.output import Output, OutputOption, draw, write_json, write_rows
 from pipeline.config import BusConfig, Config, load_config
 from pipeline.errors import ConfigError
-from pipeline.status import account_document, rfc3339
-from pipeline.store.dsn import DATABASE
+from pipeline.status import account_document
+from pipeline.store.describe import describe
 
 _WAIT_S = 10
 _LONGEST_ANSWER = 2**20
@@ -142,18 +142,4 @@ def _spans(file: Path) -> dict[str, Any]:
 def _store(asked: Asked) -> dict[str, Any]:
     """Describe a store in the words of a running process's own description, through any client."""
     with reading(asked) as reader:
-        tables = reader.client.query(
-            "SELECT name, total_rows, total_bytes FROM system.tables WHERE database = {database:String} "
-            "AND name LIKE '%\\_versions' ORDER BY name",
-            {"database": reader.client.database or DATABASE},
-        ).result_rows
-        ((first, last, count),) = reader.client.query(
-            "SELECT toUnixTimestamp(min(bucket)), toUnixTimestamp(max(bucket)), count() FROM lineage_versions"
-        ).result_rows
-    return {
-        "dsn": reader.place,
-        "rows": {str(name): int(rows or 0) for name, rows, _ in tables},
-        "bytes_on_disk": sum(int(size or 0) for _, _, size in tables),
-        "first_bucket": rfc3339(int(first) * 10**9) if count else None,
-        "last_bucket": rfc3339(int(last) * 10**9) if count else None,
-    }
+        return {"dsn": reader.place, **describe(reader.client)}

@@ -14,7 +14,7 @@ import msgspec
 from pipeline.model import Lineage
 from pipeline.sinks.partitions import days_of
 from pipeline.sinks.rollups import minutes_of
-from pipeline.store.rows import decode_lineages, encode_lineages
+from pipeline.store.rows import decode_sent, encode_lineages
 from pipeline.store.sent_ids import decode_sharing
 
 
@@ -37,7 +37,7 @@ class PackedRows(msgspec.Struct, frozen=True):
 
     def rows(self) -> list[Lineage]:
         """Give them back."""
-        return [*decode_lineages(self.lines), *self.left]
+        return [*decode_sent(self.lines), *self.left]
 
     def sharing(self, ids: AbstractSet[str | int]) -> list[Lineage]:
         """Give those back that can be found by any of some ids."""

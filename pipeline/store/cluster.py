@@ -3,7 +3,7 @@
 Of each table `T` there are two: `T_local` holds rows on every node, replicated within its shard, and `T` is
 `Distributed` over it, so that whoever writes to `T` or reads it need not know. All versions of a lineage have
 one request id and land on one shard, where `FINAL` finds them together. Of each view `V` there are two as
-well: `V` over the whole cluster, `V_local` over what its node holds.
+well: `V` over the whole cluster, `V_local` over what its node holds. A materialized view is on each node alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ _ENGINE = re.compile(r"\bENGINE\s*=\s*(\w*MergeTree)\b(?:\(([^()]*)\))?")
 _ORDER_BY = re.compile(r"\bORDER BY\s+(?:\(([^()]*)\)|(\w+))")
 _ALTER_TABLE = re.compile(r"ALTER TABLE (\w+)\s+(.*)", re.DOTALL)
 _VIEW = re.compile(r"CREATE OR REPLACE VIEW (\w+)\s+AS\s+(.*)", re.DOTALL)
+_ON_INSERT = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+)\s+AS\s+(.*)", re.DOTALL)
+_COPY = re.compile(r"INSERT INTO (\w+)\s*(\(.*\bSETTINGS\b.*)", re.DOTALL)
+_DROP = re.compile(r"DROP TABLE IF EXISTS (\w+)")
 _READ_FROM = re.compile(r"((?:\bFROM|(?<!ARRAY )\bJOIN|\bIN)\s+)(\w+)\b(?!\s*\()")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -70,6 +73,13 @@ class ClusterRenderer:
             yield from self._altered(found[1], found[2])
         elif found := _VIEW.fullmatch(statement):
             yield from self._view(found[1], found[2])
+        elif found := _ON_INSERT.fullmatch(statement):
+            yield self._on_insert(found[1], found[2], found[3])
+        elif (found := _COPY.fullmatch(statement)) and found[1] in self._sharded_by:
+            # Run once, by whoever applies: it reads and writes by way of the tables over all shards.
+            yield f"{statement}, distributed_foreground_insert = 1"
+        elif found := _DROP.fullmatch(statement):
+            yield from self._dropped(found[1])
         else:
             raise ConfigError(f"no rule says what this is on a cluster: {statement[:60]}")
 
@@ -98,6 +108,17 @@ class ClusterRenderer:
         self._views.add(name)
         yield f"CREATE OR REPLACE VIEW {name}{LOCAL} {self._everywhere} AS {self._read_locally(query)}"
         yield f"CREATE OR REPLACE VIEW {name} {self._everywhere} AS {query}"
+
+    def _on_insert(self, name: str, target: str, query: str) -> str:
+        """Let a view of each node's own inserts stand beside its tables: what comes to a node is put there."""
+        into = f"{name}{LOCAL} {self._everywhere} TO {target}{LOCAL}"
+        return f"CREATE MATERIALIZED VIEW IF NOT EXISTS {into} AS {self._read_locally(query)}"
+
+    def _dropped(self, name: str) -> Iterator[str]:
+        if self._sharded_by.pop(name, None) is None:
+            raise ConfigError(f"table {name} is dropped before it is made")
+        for table in (name, name + LOCAL):  # at once, so that its place in Keeper is free again
+            yield f"DROP TABLE IF EXISTS {table} {self._everywhere} SYNC"
 
     def _read_locally(self, query: str) -> str:
         ours = self._views | self._sharded_by.keys()

@@ -1,12 +1,13 @@
-"""The columns of `lineage_versions` that are written and read: one line each, and all that follows from it.
+"""The columns of `lineage_rows` that are written and read: one line each, and all that follows from it.
 
 PURE. Every stored field of the model stands here once, with its column, its types and the SQL between both.
 Insert, read-back and the tests of schema and documentation derive from it; columns that ClickHouse works out
 by itself (`MATERIALIZED`) are in the DDL alone.
 
 A row travels as a JSON array, in both directions: `msgspec` encodes and decodes the model's own structs, and
-ClickHouse turns rows into columns, which costs less than doing so in Python. A field is `Nullable` only
-where its zero or its empty string is a value of its own; elsewhere that is "unknown", and comes back as None.
+ClickHouse turns rows into columns, which costs less than doing so in Python. The edge record and the attempts
+rest as they travel, as a tuple and as an array of tuples. A field is `Nullable` only where its zero or its empty
+string is a value of its own; elsewhere that is "unknown", and comes back as None.
 Numbers fit their types because the formats bound them: ClickHouse would cut off what does not, without a word.
 """
 
@@ -23,13 +24,11 @@ class Kind(NamedTuple):
     sent: str
     """Type in the row that is sent."""
     stored: str
-    """Type of the column; within an attempt or a try it is an array of that."""
+    """Type of the column, or of the element of a tuple."""
     put: str = "{}"
-    """From the sent value to the stored one, SQL."""
+    """From the sent value to the stored one, SQL; of a column alone."""
     get: str = "{}"
-    """From the stored value to the one that is read back, SQL."""
-    plain: str = "{}"
-    """The same without what `plain_rows` does itself."""
+    """From the stored value to the one that is read back, SQL; of a column alone."""
     blank: bool = False
     """Zero or the empty string is "unknown", and is read back as None."""
 
@@ -40,7 +39,7 @@ class Column(NamedTuple):
     field: str
     """Name in the struct."""
     name: str
-    """Name in the table, without the prefix `edge.`, `attempts.` or `tries.`."""
+    """Name of the column, or of the element within `edge`, `attempts` or `attempts.tries`."""
     kind: Kind
 
 
@@ -59,30 +58,24 @@ COUNT = Kind("UInt16", "UInt16")
 SIZE = Kind("Nullable(Int64)", "Nullable(Int64)")
 OFFSET = Kind("Int64", "Int64")
 REAL = Kind("Nullable(Float64)", "Nullable(Float64)")
-TIME = Kind("Int64", "DateTime64(6, 'UTC')", _PUT_TIME, f"nullIf({_GET_TIME}, 0)", _GET_TIME, blank=True)
-ALWAYS_TIME = Kind("Int64", "DateTime64(6, 'UTC')", _PUT_TIME, _GET_TIME, _GET_TIME)
+TIME = Kind("Int64", "DateTime64(6, 'UTC')", _PUT_TIME, f"nullIf({_GET_TIME}, 0)", blank=True)
+MICROSECONDS = Kind("Int64", "Int64", blank=True)
+"""A time within a tuple, as it travels; beside it stands an `ALIAS` that is a `DateTime64`."""
+ALWAYS_MICROSECONDS = Kind("Int64", "Int64")
 YES_NO = Kind("Bool", "Bool")
 TEXTS = Kind("Array(String)", "Array(String)")
-PAIRS = Kind(
-    "Array(Tuple(String, String))",
-    "Map(String, String)",
-    "CAST({}, 'Map(String, String)')",
-    "CAST({}, 'Array(Tuple(String, String))')",
-    "CAST({}, 'Array(Tuple(String, String))')",
-)
+PAIRS = Kind("Array(Tuple(String, String))", "Map(String, String)")
 
 ROW = (
     Column(
         "bucket_s",
         "bucket",
-        Kind(
-            "Int64", "DateTime('UTC')", "toDateTime({}, 'UTC')", "toUnixTimestamp({})", "toUnixTimestamp({})"
-        ),
+        Kind("Int64", "DateTime('UTC')", "toDateTime({}, 'UTC')"),
     ),
     Column("request_id", "request_id", ALWAYS_TEXT),
     Column("rec_id", "rec_id", HASH),
     Column("rev", "rev", Kind("UInt32", "UInt32")),
-    Column("is_deleted", "is_deleted", Kind("Bool", "UInt8", get="toBool({})")),
+    Column("is_deleted", "is_deleted", Kind("Bool", "UInt8")),
     Column("outcome", "outcome", ALWAYS_WORD),
     Column("match", "match", ALWAYS_WORD),
     Column("missing", "missing", WORD),
@@ -115,11 +108,11 @@ EDGE = (
     Column("rec_id", "rec_id", HASH),
     Column("offset", "offset", OFFSET),
     Column("request_id", "request_id", ALWAYS_TEXT),
-    Column("start_us", "start_time", ALWAYS_TIME),
+    Column("start_us", "start_us", ALWAYS_MICROSECONDS),
     Column("gateway_request_id", "gateway_request_id", TEXT),
     Column("traceparent", "traceparent", TEXT),
-    Column("request_start_us", "request_start_time", TIME),
-    Column("end_us", "end_time", TIME),
+    Column("request_start_us", "request_start_us", MICROSECONDS),
+    Column("end_us", "end_us", MICROSECONDS),
     Column("node", "node", WORD),
     Column("pid", "pid", MIDDLE),
     Column("log_counter", "log_counter", SIZE),
@@ -155,18 +148,18 @@ EDGE = (
     Column("error", "error", TEXT),
     Column("flags", "flags", TEXTS),
 )
-"""Fields of `EdgeRecord`, in its order; `timers` stands for its eight."""
+"""Fields of `EdgeRecord`, in its order; its eight timers are a tuple of their own."""
 
 ATTEMPT = (
     Column("attempt_id", "attempt_id", HASH),
     Column("offset", "offset", OFFSET),
     Column("request_ids", "request_ids", TEXTS),
-    Column("started_us", "started_at", ALWAYS_TIME),
+    Column("started_us", "started_us", ALWAYS_MICROSECONDS),
     Column("gateway_request_id", "gateway_request_id", TEXT),
     Column("correlation_id", "correlation_id", TEXT),
     Column("trace_id", "trace_id", TEXT),
     Column("traceparent", "traceparent", TEXT),
-    Column("request_start_us", "request_start_time", TIME),
+    Column("request_start_us", "request_start_us", MICROSECONDS),
     Column("node", "node", TEXT),
     Column("kong_ms", "latencies.kong", REAL),
     Column("proxy_ms", "latencies.proxy", REAL),
@@ -198,21 +191,21 @@ ATTEMPT = (
     Column("claim_subject", "claim_subject", TEXT),
     Column("tls_version", "tls.version", TEXT),
     Column("tls_cipher", "tls.cipher", TEXT),
-    Column("tries", "", Kind("", "")),
+    Column("tries", "tries", Kind("", "")),
     Column("flags", "flags", TEXTS),
     Column("headers", "headers", PAIRS),
 )
-"""Fields of `GatewayRecord`, in its order; `tries` stand beside the attempts, in `tries.*`."""
+"""Fields of `GatewayRecord`, in its order; its tries are an array of tuples."""
 
 TRY = (
     Column("ip", "ip", TEXT),
     Column("port", "port", SMALL),
     Column("state", "state", TEXT),
     Column("code", "code", SMALL),
-    Column("started_us", "started_at", TIME),
+    Column("started_us", "started_us", MICROSECONDS),
     Column("balancer_ms", "balancer_ms", REAL),
 )
-"""Fields of `Try`, in its order; `tries.attempt` holds the index of its attempt, from 0."""
+"""Fields of `Try`, in its order."""
 
 _NANOSECONDS = Kind(
     "Int64", "DateTime64(9, 'UTC')", "fromUnixTimestamp64Nano({}, 'UTC')", "toUnixTimestamp64Nano({})"

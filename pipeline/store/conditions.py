@@ -55,7 +55,7 @@ class Wanted:
 
 
 class Condition(NamedTuple):
-    """A condition on the columns of `lineage_versions`."""
+    """A condition on the columns of `lineage_rows`."""
 
     sql: str
     parameters: dict[str, Any]

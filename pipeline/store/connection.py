@@ -36,10 +36,12 @@ _INSERT_SETTINGS = {
     # Rows of one key within a block are seldom; FINAL and merges unite them. Looking for them on insert takes
     # a third of its time.
     "optimize_on_insert": "0",
-    # Of 146 columns: the rewriting of each element of a tuple, and pipes for a second thread that has nothing to
-    # do, are half of what a small insert costs (`benchmarks/bench_insert.py`).
+    # The rewriting of elements of tuples, and pipes for a second thread that has nothing to do, cost a small insert
+    # much (`benchmarks/bench_insert.py`).
     "optimize_functions_to_subcolumns": "0",
     "max_threads": "1",
+    # The ids of a block that was stored before a kill are not left out when it comes again.
+    "deduplicate_blocks_in_dependent_materialized_views": "1",
 }
 _SERVER_SETTINGS = {
     # Into `Distributed` tables of a cluster: on the shards' disks on return. Elsewhere it means nothing.

@@ -1,75 +1,54 @@
 """How a lineage is found by any of its ids: the request's, the gateway's, the trace's, or a prefix of one.
 
-A whole id is looked for everywhere, through the index of its column; a prefix has no index and is looked for
-in the newest part of the data.
+A whole id is looked for everywhere, in `lineage_ids`, which says in what rows it may be; a prefix has no index and
+is looked for in the newest part of the data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 from clickhouse_connect.driver import Client
 
-from pipeline.model import Lineage, StoreKey
-from pipeline.store.plain_rows import SELECT_LIST, decode_plain
-from pipeline.store.rows import read_lineages, without_absorbed
+from pipeline.model import Lineage
 from pipeline.store.search import hide_absorbed
-from pipeline.store.statements import FORMAT, TABLE
+from pipeline.store.statements import FORMAT, IDS, TABLE, select_list
+from pipeline.store.stored_rows import decode_lineages, read_lineages, without_absorbed
 
 SHORTEST_PREFIX = 6
 MOST = 1000
 """Lineages given for one id: a trace may have many."""
+_MOST_LOOKS = 5
 _OLDEST_FIRST = "start_time, request_id, rec_id"
 
 _IDS = (
-    "request_id = {id:String}",
-    "trace_id = {trace_id:String}",
+    "has(request_ids, {id:String})",
     "has(gateway_request_ids, {id:String})",
+    "span_trace_id = {trace_id:String}",
+    "has(`attempts.trace_id`, {trace_id:String})",
 )
+_ANY_ID = f"({' OR '.join(_IDS)})"
+"""The ids of which `lineage_ids` holds the hashes."""
 _BEGINNINGS = (
     "startsWith(request_id, {id:String})",
     "startsWith(trace_id, {trace_id:String})",
     "arrayExists(one -> startsWith(one, {id:String}), gateway_request_ids)",
 )
-_ANY_ID = f"({' OR '.join(_IDS)})"
-_EACH_ID = " UNION ALL ".join(
-    f"SELECT bucket, request_id FROM {TABLE} WHERE {one}"  # noqa: S608 -- values are parameters
-    for one in _IDS
-)
-_BY_ID = f"(bucket, request_id) IN ({_EACH_ID}) AND {_ANY_ID}"
-"""Each id goes through its own index."""
 _SINCE = "bucket >= toDateTime({since:UInt32}, 'UTC')"
 
-_FEW = 100
-"""Versions of rows that are named, and read by their plain columns; of some 300 the engine's own way is faster."""
-_MOST_NAMED = 300
-"""Rows of any of those buckets, request ids and names: more than were asked for, where they cross."""
-_VERSIONS = (
-    "SELECT toUnixTimestamp(bucket), request_id, rec_id, rev, is_deleted "  # noqa: S608 -- values are parameters
-    f"FROM {TABLE} WHERE {_ANY_ID} LIMIT {_FEW + 1}"
+_PLACES = (
+    f"SELECT DISTINCT toUnixTimestamp(bucket) AS at, rec FROM {IDS} "  # noqa: S608 -- values are parameters
+    f"WHERE hash IN (xxHash32({{id:String}}), xxHash32({{trace_id:String}})) ORDER BY at, rec LIMIT {2 * MOST}"
 )
-_NAMED = (
-    f"SELECT {SELECT_LIST} FROM {TABLE} FINAL "  # noqa: S608 -- values are parameters
-    "WHERE bucket IN {buckets:Array(UInt32)} AND request_id IN {request_ids:Array(String)} "
-    f"AND rec_id IN {{rec_ids:Array(UInt64)}} LIMIT {_MOST_NAMED}"
+_THERE = "bucket IN {buckets:Array(UInt32)} AND toUInt32(bitAnd(rec_id, 4294967295)) IN {recs:Array(UInt32)}"
+_FOUND = (
+    f"SELECT {select_list()} FROM {TABLE} FINAL PREWHERE {_THERE} WHERE {_ANY_ID} "  # noqa: S608 -- values are parameters
+    f"ORDER BY {_OLDEST_FIRST} LIMIT {MOST}"
 )
-_EITHER_INDEX = "use_skip_indexes_for_disjunctions"
-"""Where it is on, an OR goes through the index of each of its sides; else it reads everything."""
-
-
-class _Version(msgspec.Struct, array_like=True, gc=False):
-    """Which row a version is of, and whether it buries it."""
-
-    bucket_s: int
-    request_id: str
-    rec_id: int
-    rev: int
-    is_deleted: bool
-
-
-_decode_versions = msgspec.json.Decoder(_Version, strict=False).decode_lines
+"""The row's own key may be looked at before `FINAL`; what else it holds may have changed."""
+_decode_places = msgspec.json.Decoder(tuple[int, int], strict=False).decode_lines
 
 
 class Found(NamedTuple):
@@ -96,9 +75,7 @@ def find(client: Client, text: str, trace_id: str | None, prefix_span_s: int) ->
         clickhouse_connect.driver.exceptions.Error: The store refused, or did not answer.
     """
     ids = {"id": text, "trace_id": trace_id or text.lower()}
-    lineages = _few(client, ids)
-    if lineages is None:
-        lineages = read_lineages(client, _BY_ID, ids, order=_OLDEST_FIRST, limit=MOST)
+    lineages = _by_id(client, ids)
     if lineages or trace_id or len(text) < SHORTEST_PREFIX:
         return Found(hide_absorbed(client, lineages), by_prefix=False, since_s=None)
     since_s = max(0, newest_bucket_s(client) - prefix_span_s)
@@ -114,49 +91,31 @@ def find(client: Client, text: str, trace_id: str | None, prefix_span_s: int) ->
     return Found(hide_absorbed(client, lineages), by_prefix=True, since_s=since_s)
 
 
-def _few(client: Client, ids: Mapping[str, str]) -> list[Lineage] | None:
-    """Find the rows of an id that few versions of rows have, in two statements: twice as fast as in one.
+def _by_id(client: Client, ids: Mapping[str, str]) -> list[Lineage]:
+    """Find rows by an id: where they may be, then what is there. In one statement it takes twice as long.
 
-    None where there are more, where the server reads everything for an OR, or where a newer version of a row
-    has the id no more or came between both statements: what took its place may have another name.
+    Where a row was buried in between, what took its place stands elsewhere: then it is looked for again.
     """
-    if not _is_on(client, _EITHER_INDEX):
-        return None
-    lines = client.raw_query(_VERSIONS, parameters=dict(ids), fmt=FORMAT)
-    versions = _decode_versions(lines)
-    if len(versions) > _FEW:
-        return None
-    newest = {_key(one): one for one in sorted(versions, key=_by_age)}
-    alive = {key: version.rev for key, version in newest.items() if not version.is_deleted}
-    if not alive:
+    places, rows = _places(client, ids), list[Lineage]()
+    for _ in range(_MOST_LOOKS):
+        rows = _rows(client, ids, places)
+        if len(rows) == len(places) or (now := _places(client, ids)) == places:
+            break
+        places = now
+    return without_absorbed(rows)
+
+
+def _places(client: Client, ids: Mapping[str, str]) -> list[tuple[int, int]]:
+    """Give bucket, UTC epoch seconds, and the lower half of `rec_id` of the rows that may have an id."""
+    return _decode_places(client.raw_query(_PLACES, parameters=dict(ids), fmt=FORMAT))
+
+
+def _rows(client: Client, ids: Mapping[str, str], places: Sequence[tuple[int, int]]) -> list[Lineage]:
+    if not places:
         return []
-    named = {
-        "buckets": sorted({key.bucket_s for key in alive}),
-        "request_ids": sorted({key.request_id for key in alive}),
-        "rec_ids": sorted({key.rec_id for key in alive}),
-    }
-    rows = decode_plain(client.raw_query(_NAMED, parameters=named, fmt=FORMAT))
-    wanted = [row for row in rows if alive.get(_key(row)) == row.rev]
-    return without_absorbed(sorted(wanted, key=_by_start)) if len(wanted) == len(alive) else None
-
-
-def _key(one: _Version | Lineage) -> StoreKey:
-    return StoreKey(one.bucket_s, one.request_id, one.rec_id)
-
-
-def _by_age(version: _Version) -> tuple[int, bool]:
-    """Oldest first; a doubtful one counts as alive, and is then looked for in vain."""
-    return version.rev, not version.is_deleted
-
-
-def _by_start(row: Lineage) -> tuple[int, str, int]:
-    start_us = row.edge.start_us if row.edge is not None else min(one.started_us for one in row.attempts)
-    return start_us, row.request_id, row.rec_id
-
-
-def _is_on(client: Client, setting: str) -> bool:
-    known = client.server_settings.get(setting)
-    return known is not None and known.value == "1"
+    buckets, recs = (sorted(set(values)) for values in zip(*places, strict=True))
+    there = {**ids, "buckets": buckets, "recs": recs}
+    return decode_lineages(client.raw_query(_FOUND, parameters=there, fmt=FORMAT))
 
 
 def newest_bucket_s(client: Client) -> int:

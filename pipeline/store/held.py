@@ -49,7 +49,7 @@ def read_held(connection: Connection) -> Held:
     with answering():
         rows = connection.client.query(
             "SELECT DISTINCT toUInt32(bucket) % 3600 = 0 AS is_hour, intDiv(toUInt32(bucket), 60) AS minute "
-            "FROM lineage_versions"
+            "FROM lineage_rows"
         ).result_rows
     for is_hour, minute in rows:
         if is_hour:

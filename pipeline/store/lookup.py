@@ -15,8 +15,9 @@ from pipeline.contracts import LookupKey
 from pipeline.model import Lineage
 from pipeline.store.connection import Connection, answering
 from pipeline.store.held import HOUR_S
-from pipeline.store.rows import BUCKETS, decode_lineages
+from pipeline.store.rows import BUCKETS
 from pipeline.store.statements import FORMAT, TABLE, select_list
+from pipeline.store.stored_rows import decode_lineages
 
 _AT_ONCE = 4000
 """Keys of one statement that names their ids."""

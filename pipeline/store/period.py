@@ -12,9 +12,9 @@ from clickhouse_connect.driver import Client
 
 from pipeline.model import Lineage
 from pipeline.store.conditions import Wanted, condition_of
-from pipeline.store.rows import read_lineages
 from pipeline.store.search import hide_absorbed
 from pipeline.store.statements import TABLE
+from pipeline.store.stored_rows import read_lineages
 
 _AT_ONCE = 2_000
 """Raw rows from which a slice is cut smaller."""

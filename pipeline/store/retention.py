@@ -17,13 +17,14 @@ from pipeline.errors import ConfigError
 from pipeline.store.cluster import LOCAL, on_cluster
 from pipeline.store.connection import Connection, answering, in_words
 from pipeline.store.side_rows import DEAD_LETTERS, EVENTS
-from pipeline.store.statements import TABLE
+from pipeline.store.statements import IDS, TABLE
 
 _AGES = {
     "lineage": (TABLE, "bucket"),
     "dead_letters": (DEAD_LETTERS.name, "toDateTime(arrival_time)"),
     "events": (EVENTS.name, "toDateTime(arrival_time)"),
 }
+_BEFORE_0009 = "lineage_versions"
 KINDS = tuple(_AGES)
 """What has a retention of its own."""
 
@@ -85,7 +86,21 @@ def retention(connection: Connection) -> dict[str, Kept]:
     Raises:
         StoreUnavailable: It did not answer.
     """
-    names = {table: kind for kind, (table, _) in _AGES.items()}
+    return _read(connection, {table: kind for kind, (table, _) in _AGES.items()})
+
+
+def retention_before_0009(connection: Connection) -> Kept:
+    """Ask how long lineages were kept in their first table.
+
+    Raises:
+        StoreUnavailable: It did not answer.
+    """
+    kept = _read(connection, {_BEFORE_0009: "lineage"}).get("lineage", Kept())
+    return Kept(kept.days)  # a new table is on the volumes of its policy, which is still to be said
+
+
+def _read(connection: Connection, names: dict[str, str]) -> dict[str, Kept]:
+    """Ask how long tables, here with their kinds, are kept."""
     names |= {table + LOCAL: kind for table, kind in names.items()}
     with answering():
         rows = connection.client.query(
@@ -122,17 +137,25 @@ def statements(before: Mapping[str, Kept], wanted: Mapping[str, Kept], cluster: 
         if kept == before[kind]:
             continue
         table, age = _AGES[kind]
-        head = f"ALTER TABLE {table}{LOCAL} {on_cluster(cluster)}" if cluster else f"ALTER TABLE {table}"
-        ttl = []
-        if kept.volume:
-            ttl.append(f"{age} + toIntervalDay({kept.volume_days}) TO VOLUME '{kept.volume}'")
-        if kept.days:
-            ttl.append(f"{age} + toIntervalDay({kept.days})")
-        if ttl:
-            yield f"{head} MODIFY SETTING ttl_only_drop_parts = 1"
-            yield f"{head} MODIFY TTL {', '.join(ttl)}"
-        else:
-            yield f"{head} REMOVE TTL"
+        yield from _altered(table, age, kept, cluster)
+        if kind == "lineage" and kept.days != before[kind].days:
+            yield from _altered(
+                IDS, age, Kept(kept.days), cluster
+            )  # never moved: the way to old rows stays short
+
+
+def _altered(table: str, age: str, kept: Kept, cluster: str | None) -> Iterator[str]:
+    head = f"ALTER TABLE {table}{LOCAL} {on_cluster(cluster)}" if cluster else f"ALTER TABLE {table}"
+    ttl = []
+    if kept.volume:
+        ttl.append(f"{age} + toIntervalDay({kept.volume_days}) TO VOLUME '{kept.volume}'")
+    if kept.days:
+        ttl.append(f"{age} + toIntervalDay({kept.days})")
+    if ttl:
+        yield f"{head} MODIFY SETTING ttl_only_drop_parts = 1"
+        yield f"{head} MODIFY TTL {', '.join(ttl)}"
+    else:
+        yield f"{head} REMOVE TTL"
 
 
 def apply(connection: Connection, wanted: Mapping[str, Kept], cluster: str | None = None) -> list[str]:

@@ -1,17 +1,14 @@
-"""Lineages as the rows that are sent, and rows that were read as lineages."""
+"""Lineages as the rows that are sent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
 
 import msgspec
-from clickhouse_connect.driver import Client
 
 from pipeline.model import EdgeRecord, GatewayRecord, Identity, Lineage, SpanRecord, Verdict
 from pipeline.store.columns import ROW
-from pipeline.store.statements import FORMAT, TABLE, select_list
 
 BUCKETS = range(2**32)
 """Seconds that a `DateTime` holds, up to the year 2106."""
@@ -52,11 +49,9 @@ class Row(msgspec.Struct, gc=False, array_like=True):
     span_parent_id: str | None
     edge: EdgeRecord | None
     attempts: tuple[GatewayRecord, ...]
-    has_edge: bool = True
-    """What is read says so, since its edge record is never null; what is sent need not."""
 
     def lineage(self) -> Lineage:
-        """Give the lineage that was stored."""
+        """Give the lineage that it carries."""
         return Lineage(
             bucket_s=self.bucket_s,
             request_id=self.request_id,
@@ -66,7 +61,7 @@ class Row(msgspec.Struct, gc=False, array_like=True):
             match=self.match,
             missing=self.missing,
             final=self.final,
-            edge=self.edge if self.has_edge else None,
+            edge=self.edge,
             attempts=self.attempts,
             delivered=self.delivered,
             trace_id=self.trace_id,
@@ -88,7 +83,7 @@ class Row(msgspec.Struct, gc=False, array_like=True):
         )
 
 
-_decode_lines = msgspec.json.Decoder(Row, strict=False).decode_lines  # servers may quote 64-bit integers
+_decode_lines = msgspec.json.Decoder(Row).decode_lines
 
 
 def encode_lineages(lineages: Sequence[Lineage]) -> bytes:
@@ -103,52 +98,6 @@ def encode_lineages(lineages: Sequence[Lineage]) -> bytes:
     return _encode_lines(list(map(_ROW, lineages)))
 
 
-def decode_lineages(lines: bytes) -> list[Lineage]:
-    """Read the lines that `statements.select_list` gives."""
+def decode_sent(lines: bytes) -> list[Lineage]:
+    """Read the lines that `encode_lineages` gives."""
     return [row.lineage() for row in _decode_lines(lines)]
-
-
-def read_lineages(
-    client: Client,
-    where: str,
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    order: str = "",
-    limit: int | None = None,
-) -> list[Lineage]:
-    """Read live lineages whole; neither superseded versions nor tombstones nor absorbed orphans.
-
-    Not for a search over much: `where` is looked for under FINAL, so it should say `bucket` and `request_id`,
-    at best as `(bucket, request_id) IN (SELECT …)`.
-
-    Args:
-        client: Any client of the store; its database is ours.
-        where: A condition on the columns of `lineage_versions`.
-        parameters: Values for its `{name:Type}` placeholders.
-        order: What comes behind ORDER BY.
-        limit: Most rows.
-
-    Raises:
-        clickhouse_connect.driver.exceptions.Error: The store refused, or did not answer.
-    """
-    query = f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {where}"  # noqa: S608 -- values are parameters
-    if order:
-        query += f" ORDER BY {order}"
-    if limit is not None:
-        query += f" LIMIT {limit:d}"
-    lines = client.raw_query(query, parameters=dict(parameters or {}), fmt=FORMAT)
-    return without_absorbed(decode_lineages(lines))
-
-
-def without_absorbed(rows: Sequence[Lineage]) -> list[Lineage]:
-    """Leave out orphans of which every attempt stands beside an edge record in another of the rows.
-
-    Between the write of a row and that of its orphan's tombstone, or after a race of two writers, both are
-    there.
-    """
-    owned = {attempt.attempt_id for row in rows if row.edge is not None for attempt in row.attempts}
-    return [
-        row
-        for row in rows
-        if row.edge is not None or not all(attempt.attempt_id in owned for attempt in row.attempts)
-    ]

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
-from clickhouse_connect.driver.exceptions import DatabaseError
-
-from pipeline.errors import ConfigError, StoreUnavailable
+from pipeline.errors import ConfigError
 from pipeline.resources import resource
-from pipeline.store.cluster import ClusterRenderer, database_statement
+from pipeline.store import retention
+from pipeline.store.cluster import ClusterRenderer
 from pipeline.store.connection import Connection, Refused, answering
+from pipeline.store.schema_lock import locked
 
 _LEDGER = "schema_versions"
 _CREATE_LEDGER = (
@@ -27,12 +25,8 @@ _CREATE_LEDGER = (
     "applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) "
     "ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
 )
-_LOCK = "schema_lock"
-_LOCK_STALE_S = 60
-"""Age at which a lock belongs to a process that died: no file takes that long."""
-_LOCK_PATIENCE_S = 120
-_LOCK_POLL_S = 0.2
-_ALREADY_EXISTS = 57
+_NEW_TABLE = 9
+"""The file that copies the lineages into another table, which has no retention yet."""
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
@@ -148,16 +142,17 @@ def apply(connection: Connection, *, embedded: bool, cluster: str | None = None)
         return []
     if embedded:
         return _apply(connection, None)
-    with _locked(connection):
+    with locked(connection, cluster):
         return _apply(connection, cluster)
 
 
 def _apply(connection: Connection, cluster: str | None) -> list[Migration]:
     client = connection.client
     todo = list(rendered(pending(connection), cluster))
+    kept = retention.retention_before_0009(connection)
     try:
         with answering(takes_rows=True):
-            for statement in _ledger_statements(str(client.database), cluster):
+            for statement in _ledger_statements(cluster):
                 client.command(statement)
             for migration in todo:
                 for statement in migration.statements:
@@ -171,47 +166,14 @@ def _apply(connection: Connection, cluster: str | None) -> list[Migration]:
                 )
     except Refused as error:
         raise ConfigError(f"the store refuses the schema: {error.reason}") from error
+    if kept.days and any(migration.number == _NEW_TABLE for migration in todo):
+        retention.apply(connection, {"lineage": kept}, cluster)
     return todo
 
 
-def _ledger_statements(database: str, cluster: str | None) -> Iterator[str]:
+def _ledger_statements(cluster: str | None) -> Iterator[str]:
     """Give what makes the table of what was applied."""
     if cluster is None:
         yield _CREATE_LEDGER
     else:
-        yield database_statement(database, cluster)
         yield from ClusterRenderer(cluster).render(_CREATE_LEDGER)
-
-
-@contextmanager
-def _locked(connection: Connection) -> Iterator[None]:
-    """Hold the lock of a server's schema: a table that only one can create."""
-    client = connection.client
-    deadline = time.monotonic() + _LOCK_PATIENCE_S
-    while not _took(connection):
-        if time.monotonic() > deadline:
-            raise StoreUnavailable(f"another process holds {_LOCK}; drop that table if there is none")
-        with answering():
-            age_s = client.command(
-                "SELECT toInt64(now() - max(metadata_modification_time)) FROM system.tables "  # noqa: S608 -- our name
-                f"WHERE database = currentDatabase() AND name = '{_LOCK}'"
-            )
-            if isinstance(age_s, int) and _LOCK_STALE_S < age_s < 2**31:
-                client.command(f"DROP TABLE IF EXISTS {_LOCK}")
-        time.sleep(_LOCK_POLL_S)
-    try:
-        yield
-    finally:
-        with answering():
-            client.command(f"DROP TABLE IF EXISTS {_LOCK}")
-
-
-def _took(connection: Connection) -> bool:
-    try:
-        connection.client.command(f"CREATE TABLE {_LOCK} (held UInt8) ENGINE = Memory")
-    except DatabaseError as error:
-        if error.code == _ALREADY_EXISTS:
-            return False
-        with answering():
-            raise
-    return True

@@ -13,8 +13,8 @@ from clickhouse_connect.driver import Client
 
 from pipeline.model import Lineage
 from pipeline.store.conditions import Condition, Wanted, condition_of
-from pipeline.store.rows import read_lineages, without_absorbed
 from pipeline.store.statements import TABLE
+from pipeline.store.stored_rows import read_lineages, without_absorbed
 
 _FIRST_WINDOW, _WIDEST_WINDOW = 500, 5_000
 """Raw rows looked at in one step; more each time that little was found."""

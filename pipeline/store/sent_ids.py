@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pipeline.model import Lineage
-from pipeline.store.rows import Row, decode_lineages
+from pipeline.store.rows import Row, decode_sent
 
 
 class _Edge(msgspec.Struct, gc=False, array_like=True):
@@ -33,7 +33,7 @@ class _Attempt(msgspec.Struct, gc=False, array_like=True):
 
 
 _READ = {"request_id": str, "rec_id": int, "edge": _Edge | None, "attempts": list[_Attempt]}
-_FIELDS = [(name, _READ.get(name, msgspec.Raw)) for name in Row.__struct_fields__ if name != "has_edge"]
+_FIELDS = [(name, _READ.get(name, msgspec.Raw)) for name in Row.__struct_fields__]
 _decode = msgspec.json.Decoder(msgspec.defstruct("_Sent", _FIELDS, gc=False, array_like=True)).decode
 
 
@@ -43,7 +43,7 @@ def decode_sharing(lines: bytes, ids: AbstractSet[str | int]) -> list[Lineage]:
     Of all others no more is read than their ids.
     """
     found = [line for line in lines.splitlines() if not ids.isdisjoint(filter(None, _ids(line)))]
-    return decode_lineages(b"\n".join(found))
+    return decode_sent(b"\n".join(found))
 
 
 def _ids(line: bytes) -> Iterator[str | int | None]:

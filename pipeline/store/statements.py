@@ -6,12 +6,14 @@ PURE: text alone. Both directions carry one JSON array a row (`JSONCompactEachRo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.model import Timers
-from pipeline.store.columns import ATTEMPT, EDGE, IN_KEY, ROW, TRY, Column
+from pipeline.store.columns import ATTEMPT, EDGE, IN_KEY, PAIRS, ROW, TRY, Column, Kind
 
-TABLE = "lineage_versions"
+TABLE = "lineage_rows"
+IDS = "lineage_ids"
+"""Which rows an id may be in; filled by a view on insert."""
 FORMAT = "JSONCompactEachRow"
 HAS_EDGE = "has_edge"
 
@@ -23,96 +25,78 @@ def quoted(name: str) -> str:
 
 def structure() -> str:
     """Give the types of a sent row, as the table functions `input` and `file` take them."""
-    row = [f"{quoted(column.field)} {column.kind.sent}" for column in ROW]
-    timers = ", ".join(f"{name} Nullable(Int64)" for name in Timers.__struct_fields__)
-    edge = [
-        f"timers Tuple({timers})" if column.field == "timers.TR" else _typed(column)
-        for column in EDGE
-        if not column.field.startswith("timers.") or column.field == "timers.TR"
-    ]
-    tries = ", ".join(map(_typed, TRY))
-    attempt = [f"tries Array(Tuple({tries}))" if c.field == "tries" else _typed(c) for c in ATTEMPT]
-    return ", ".join((*row, f"edge Tuple({', '.join(edge)})", f"attempts Array(Tuple({', '.join(attempt)}))"))
+    row = (f"{quoted(column.field)} {column.kind.sent}" for column in ROW)
+    edge, attempts = _edge(EDGE, _sent, named=True), _attempts(_sent, named=True)
+    return ", ".join((*row, f"edge {edge}", f"attempts {attempts}"))
 
 
-def _typed(column: Column) -> str:
-    return f"{column.field} {column.kind.sent}"
-
-
-def columns() -> Iterator[tuple[str, str, str]]:
-    """Give every column that is written: its name, its type, and its value from a sent row, SQL."""
-    for column in ROW:
-        yield column.name, column.kind.stored, column.kind.put.format(quoted(column.field))
-    yield HAS_EDGE, "Bool", f"{_element('edge', 'rec_id')} != 0"
-    for column in EDGE:
-        if column.field not in IN_KEY:
-            value = column.kind.put.format(_element("edge", *column.field.split(".")))
-            yield f"edge.{column.name}", column.kind.stored, value
-    for column in ATTEMPT:
-        if column.field != "tries":
-            value = _mapped(column.kind.put, _element("attempts", column.field))
-            yield f"attempts.{column.name}", f"Array({column.kind.stored})", value
-    tries = _element("attempts", "tries")
-    index = f"arrayFlatten(arrayMap((t, i) -> arrayWithConstant(length(t), toUInt16(i)), {tries}, "
-    yield "tries.attempt", "Array(UInt16)", f"{index}range(length({tries}))))"
-    for column in TRY:
-        value = _mapped(column.kind.put, f"arrayFlatten({_element('attempts', 'tries', column.field)})")
-        yield f"tries.{column.name}", f"Array({column.kind.stored})", value
-
-
-def _element(of: str, *path: str) -> str:
-    """Take an element of a tuple. As a function: a name with a dot costs ClickHouse's analysis five times as much."""
-    return _element(f"tupleElement({of}, '{path[0]}')", *path[1:]) if path else of
+def table_columns() -> dict[str, str]:
+    """Give every column of the table that is written, and its type."""
+    row = {column.name: column.kind.stored for column in ROW}
+    edge, attempts = _edge(STORED_EDGE, _stored, named=True), _attempts(_stored, named=True)
+    return {**row, HAS_EDGE: "Bool", "edge": edge, "attempts": attempts}
 
 
 def insert_statement(source: str) -> str:
-    """Give the INSERT that takes sent rows from a table function, such as `input('…')`."""
-    names, _, values = zip(*columns(), strict=True)
-    targets = ", ".join(map(quoted, names))
-    return f"INSERT INTO {TABLE} ({targets}) SELECT {', '.join(values)} FROM {source}"  # noqa: S608 -- our names
+    """Give the INSERT that takes sent rows from a table function, such as `input('…')`.
+
+    Elements of the tuples find their places by name; an edge record's `rec_id` and `request_id`, which are the
+    row's own, have none.
+    """
+    names = [*(quoted(column.name) for column in ROW), HAS_EDGE, "edge", "attempts"]
+    values = [column.kind.put.format(quoted(column.field)) for column in ROW]
+    # As a function: a name with a dot costs ClickHouse's analysis five times as much.
+    values += ["tupleElement(edge, 'rec_id') != 0", "edge", "attempts"]
+    return f"INSERT INTO {TABLE} ({', '.join(names)}) SELECT {', '.join(values)} FROM {source}"  # noqa: S608 -- our names
 
 
 def select_list() -> str:
-    """Give what to SELECT so that rows come back as they were sent, then whether there is an edge record."""
-    row = [column.kind.get.format(quoted(column.name)) for column in ROW]
-    return ", ".join((*row, _edge(), _attempts(), HAS_EDGE))
+    """Give what to SELECT for `stored_rows.decode_lineages`.
+
+    Without names a tuple is an array in JSON, for every reader and under any setting.
+    """
+    row = ("toUnixTimestamp(bucket)" if c.name == "bucket" else quoted(c.name) for c in ROW)
+    edge = f"CAST(edge, '{_edge(STORED_EDGE, _read, named=False)}')"
+    attempts = f"CAST(attempts, '{_attempts(_read, named=False)}')"
+    return ", ".join((*row, HAS_EDGE, edge, attempts))
 
 
-def plain_names(of: Iterable[Column], prefix: str, *, arrays: bool = False) -> list[str]:
-    """Give what to SELECT of columns, with a function only where the type in JSON would be another."""
-    names = [(quoted(prefix + column.name), column.kind.plain) for column in of]
-    return [_mapped(plain, name) if arrays else plain.format(name) for name, plain in names]
+STORED_EDGE = tuple(column for column in EDGE if column.field not in IN_KEY)
+"""What `edge` holds."""
+_Type = Callable[[Kind], str]
 
 
-def _edge() -> str:
-    """The edge record as a tuple; its eight timers are one within it."""
-    values: list[str] = []
-    timers: list[str] = []
-    for column in EDGE:
-        name = column.name if column.field in IN_KEY else f"edge.{column.name}"
-        value = column.kind.get.format(quoted(name))
-        (timers if column.field.startswith("timers.") else values).append(value)
-        if column.field == "timers.Ti":
-            values.append(f"tuple({', '.join(timers)})")
-    return f"tuple({', '.join(values)})"
+def _sent(kind: Kind) -> str:
+    return kind.sent
 
 
-def _attempts() -> str:
-    """The attempts as an array of tuples, each with the tries whose `tries.attempt` is its index."""
-    tries = _zipped("tries", TRY)
-    mine = "arrayMap(p -> p.2, arrayFilter(p -> p.1 = i, tried))"
-    of_each = f"arrayMap(i -> {mine}, range(length(`attempts.attempt_id`)))"
-    of_each = of_each.replace("tried", f"arrayZip(`tries.attempt`, {tries})")
-    return _zipped("attempts", ATTEMPT, tries=of_each)
+def _stored(kind: Kind) -> str:
+    return kind.stored
 
 
-def _zipped(group: str, of: Iterable[Column], *, tries: str = "") -> str:
-    arrays = (
-        tries if column.field == "tries" else _mapped(column.kind.get, quoted(f"{group}.{column.name}"))
-        for column in of
-    )
-    return f"arrayZip({', '.join(arrays)})"
+def _read(kind: Kind) -> str:
+    return kind.sent if kind is PAIRS else kind.stored
 
 
-def _mapped(template: str, array: str) -> str:
-    return array if template == "{}" else f"arrayMap(x -> {template.format('x')}, {array})"
+def _edge(columns: Iterable[Column], kind: _Type, *, named: bool) -> str:
+    return f"Tuple({', '.join(_with_timers(columns, kind, named=named))})"
+
+
+def _with_timers(columns: Iterable[Column], kind: _Type, *, named: bool) -> Iterator[str]:
+    for column in columns:
+        if column.field == f"timers.{Timers.__struct_fields__[0]}":
+            timers = (_element(name, "Nullable(Int64)", named=named) for name in Timers.__struct_fields__)
+            yield _element("timers", f"Tuple({', '.join(timers)})", named=named)
+        if not column.field.startswith("timers."):
+            yield _element(column.name, kind(column.kind), named=named)
+
+
+def _attempts(kind: _Type, *, named: bool) -> str:
+    tries = ", ".join(_element(column.name, kind(column.kind), named=named) for column in TRY)
+    kinds = (f"Array(Tuple({tries}))" if column.field == "tries" else kind(column.kind) for column in ATTEMPT)
+    elements = (_element(column.name, of, named=named) for column, of in zip(ATTEMPT, kinds, strict=True))
+    return f"Array(Tuple({', '.join(elements)}))"
+
+
+def _element(name: str, kind: str, *, named: bool) -> str:
+    return f"{quoted(name)} {kind}" if named else kind

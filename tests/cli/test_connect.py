@@ -100,7 +100,7 @@ def test_every_kind_of_search_passes_the_guard_of_the_door(run: Run, served: Pat
         assert run("search", "--missing", missing, "--data-dir", str(served)).code == 0
     assert run("search", "--flag", "id_list", "--data-dir", str(served)).code == 0
     ran = run("status", "--url", address(served, "read_url"), "-o", "json")
-    assert json.loads(ran.out)["store"]["rows"]["lineage_versions"] > 1000
+    assert json.loads(ran.out)["store"]["rows"]["lineage_rows"] > 1000
 
 
 @pytest.mark.parametrize("words", [("schema", "status"), ("schema", "retention")])

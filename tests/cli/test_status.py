@@ -116,7 +116,7 @@ def test_a_running_process_tells_where_every_record_is_and_a_stopped_one_left_th
 
     left = json.loads(run("status", "--data-dir", str(serving.directory), "-o", "json").out)
     assert left["running"] is False
-    assert left["store"]["rows"]["lineage_versions"] == 1
+    assert left["store"]["rows"]["lineage_rows"] == 1
     for name, row in left["sources"].items():
         assert row["received"] == document["sources"][name]["received"]
         assert row["received"] == sum(row[way] for way in WAYS_OUT)
@@ -128,7 +128,7 @@ def test_a_store_alone_is_described_without_a_process(run: Run, data_dir: Path, 
     ran = run("status", "--store", f"chdb://{data_dir}/store", "-o", "json")
     document = json.loads(ran.out)
     assert list(document) == ["store"]
-    assert document["store"]["rows"]["lineage_versions"] >= len(stored)
+    assert document["store"]["rows"]["lineage_rows"] >= len(stored)
     assert document["store"]["bytes_on_disk"] > 10_000
     drawn = run("status", "--store", f"chdb://{data_dir}/store", env={"COLUMNS": "200"})
     assert "lineage rows" in drawn.out

@@ -25,8 +25,8 @@ from pipeline.sinks.memory import MemoryStore
 from pipeline.store import schema
 from pipeline.store.connection import connect
 from pipeline.store.dsn import parse_dsn
-from pipeline.store.rows import decode_lineages
 from pipeline.store.statements import FORMAT, TABLE, select_list
+from pipeline.store.stored_rows import decode_lineages
 
 T0_NS = 1_795_460_243_000_000_000
 Record = EdgeRecord | GatewayRecord

@@ -66,7 +66,7 @@ async def test_a_lost_answer_may_pass_later_and_the_rows_stand_once(face: Face, 
         await sink.write(Batch(rows, (), ()))
         assert len(await rows_of(sink, *(row.request_id for row in rows))) == 100
         described = await sink.describe()
-        assert described["rows"]["lineage_versions"] == 100, "the same block again was stored again"
+        assert described["rows"]["lineage_rows"] == 100, "the same block again was stored again"
 
 
 async def test_too_many_parts_may_pass_later(face: Face, lineage: Make) -> None:
@@ -120,7 +120,7 @@ async def test_describe_tells_sizes_and_range(tmp_path: Path, lineage: Make) -> 
         await sink.write(Batch([lineage(1), lineage(2, start_s=T0_S + 60)], (), ()))
         described = await sink.describe()
     assert described["dsn"] == f"chdb://{tmp_path}/store"
-    assert described["rows"]["lineage_versions"] == 2
+    assert described["rows"]["lineage_rows"] == 2
     assert described["bytes_on_disk"] > 0
     assert (described["first_bucket"], described["last_bucket"]) == (
         "2026-11-23T18:57:23Z",

@@ -24,7 +24,7 @@ async def held(dsn: str, batch: Batch) -> tuple[set[int], list[int]]:
     async with open_sink(dsn) as sink:
         refused = await sink.write(batch)
         assert {letter.reason for letter in refused} <= {REASON}
-        rows = sink._connection.client.query("SELECT rec_id FROM lineage_versions FINAL").result_columns
+        rows = sink._connection.client.query("SELECT rec_id FROM lineage_rows FINAL").result_columns
         return {rec_id for column in rows for rec_id in column}, [letter.offset for letter in refused]
 
 

@@ -25,9 +25,10 @@ def render(*statements: str) -> list[str]:
 def test_clickhouse_can_read_what_is_rendered_and_every_node_runs_it(
     connection: Connection, statement: str
 ) -> None:
-    tree = connection.client.command(f"EXPLAIN AST {statement}")
-    assert re.match(r"CreateQuery|AlterQuery", "".join(tree) if isinstance(tree, list) else str(tree))
-    assert " ON CLUSTER 'main' " in statement
+    tree = connection.client.query(f"EXPLAIN AST {statement}").result_columns[0]
+    found = re.match(r"CreateQuery|AlterQuery|DropQuery|InsertQuery", "".join(tree))
+    assert found
+    assert " ON CLUSTER 'main' " in statement or found[0] == "InsertQuery"
 
 
 def test_each_table_is_replicated_and_has_a_sharded_one_over_it() -> None:
@@ -56,10 +57,10 @@ def test_every_lineage_is_sharded_by_its_request_id() -> None:
         statement
         for migration in rendered(migrations(), "main")
         for statement in migration.statements
-        if "TABLE lineage_versions ON" in statement
+        if "TABLE lineage_rows ON" in statement
     ]
     assert over_all
-    assert all("lineage_versions_local, cityHash64(request_id))" in statement for statement in over_all)
+    assert all("lineage_rows_local, cityHash64(request_id))" in statement for statement in over_all)
 
 
 def test_a_changed_table_is_changed_on_every_node_and_the_sharded_one_follows() -> None:
@@ -86,11 +87,43 @@ def test_a_view_of_a_view_stays_on_its_node_too() -> None:
     assert rendered_[2].endswith("AS SELECT * FROM v_local")
 
 
+def test_a_view_on_insert_is_on_each_node_between_its_own_tables() -> None:
+    made = "CREATE TABLE IF NOT EXISTS {} (a UInt8) ENGINE = MergeTree ORDER BY a"
+    *_, on_insert = render(
+        made.format("t"),
+        made.format("u"),
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS m TO u AS SELECT a FROM t ARRAY JOIN [1] AS x",
+    )
+    assert on_insert == (
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS m_local ON CLUSTER 'main' TO u_local "
+        "AS SELECT a FROM t_local ARRAY JOIN [1] AS x"
+    )
+
+
+def test_rows_are_copied_once_through_the_tables_over_all_shards() -> None:
+    made = "CREATE TABLE IF NOT EXISTS t (a UInt8) ENGINE = MergeTree ORDER BY a"
+    *_, copied = render(made, "INSERT INTO t (a) SELECT a FROM u SETTINGS async_insert = 0")
+    assert copied == (
+        "INSERT INTO t (a) SELECT a FROM u SETTINGS async_insert = 0, distributed_foreground_insert = 1"
+    )
+
+
+def test_a_dropped_table_is_dropped_on_every_node_and_known_no_more() -> None:
+    made = "CREATE TABLE IF NOT EXISTS t (a UInt8) ENGINE = MergeTree ORDER BY a"
+    *_, over_all, local = render(made, "DROP TABLE IF EXISTS t")
+    assert over_all == "DROP TABLE IF EXISTS t ON CLUSTER 'main' SYNC"
+    assert local == "DROP TABLE IF EXISTS t_local ON CLUSTER 'main' SYNC"
+    with pytest.raises(ConfigError, match="before it is made"):
+        render(made, "DROP TABLE IF EXISTS t", "ALTER TABLE t ADD COLUMN b UInt8")
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "DROP TABLE t",
+        "DROP TABLE IF EXISTS t",
         "INSERT INTO t VALUES (1)",
+        "INSERT INTO t (a) SELECT a FROM u SETTINGS async_insert = 0",
         "CREATE TABLE IF NOT EXISTS t (a UInt8) ENGINE = Memory",
         "CREATE TABLE IF NOT EXISTS t (a UInt8) ENGINE = MergeTree",
         "ALTER TABLE unknown ADD COLUMN a UInt8",

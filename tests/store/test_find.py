@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.model import Lineage
-from pipeline.store import find as finding
 from pipeline.store.connection import Connection
 from pipeline.store.find import MOST, find
 from pipeline.store.rows import encode_lineages
@@ -37,7 +36,8 @@ class BetweenStatements:
 
 @pytest.fixture
 def emptied(connection: Connection) -> Connection:
-    connection.client.command("TRUNCATE TABLE lineage_versions")
+    for table in ("lineage_rows", "lineage_ids"):
+        connection.client.command(f"TRUNCATE TABLE {table}")
     return connection
 
 
@@ -88,7 +88,8 @@ def test_an_id_that_the_newest_version_has_no_more_does_not_find_it(
     emptied: Connection, whole: Lineage
 ) -> None:
     put(emptied, whole)
-    newer = replace(whole, rev=whole.rev + 1, trace_id="0af7651916cd43dd8448eb211c80319c")
+    attempts = tuple(replace(attempt, trace_id=None) for attempt in whole.attempts)
+    newer = replace(whole, rev=whole.rev + 1, trace_id="0af7651916cd43dd8448eb211c80319c", attempts=attempts)
     put(emptied, newer)
     assert found(emptied, whole.trace_id) == []
     assert found(emptied, newer.trace_id) == [newer]
@@ -129,13 +130,30 @@ def test_what_takes_a_rows_place_while_it_is_looked_for_is_found(emptied: Connec
     buried = replace(orphan, rev=orphan.rev + 9, is_deleted=True)
     client = BetweenStatements(emptied.client, lambda: put(emptied, whole, buried))
     assert find(client, str(gateway_id), None, DAY_S).lineages == [whole]  # type: ignore[arg-type]  # a client all the same
-    assert client.asked == 3
+    assert client.asked == 5
 
 
-def test_a_server_that_reads_everything_for_an_or_is_asked_for_each_id(
-    emptied: Connection, whole: Lineage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ids_that_share_a_hash_find_their_own_rows_alone(emptied: Connection, whole: Lineage) -> None:
     put(emptied, whole)
-    setting = emptied.client.server_settings[finding._EITHER_INDEX]
-    monkeypatch.setitem(emptied.client.server_settings, setting.name, setting._replace(value="0"))
-    assert [found(emptied, one) for one in ids_of(whole)] == [[whole]] * len(ids_of(whole))
+    stranger = "00000000-0000-4000-8000-000000000001"
+    emptied.client.command(
+        "INSERT INTO lineage_ids SELECT xxHash32({id:String}), bucket, rec FROM lineage_ids", {"id": stranger}
+    )
+    assert found(emptied, stranger) == []
+
+
+def test_the_trace_that_a_lineages_spans_were_given_finds_it(emptied: Connection, whole: Lineage) -> None:
+    attempts = tuple(replace(attempt, trace_id=None) for attempt in whole.attempts)
+    untraced = replace(whole, trace_id=None, trace_id_source=None, attempts=attempts)
+    put(emptied, untraced)
+    ((made,),) = emptied.client.query("SELECT span_trace_id FROM lineage").result_rows
+    assert made == whole.request_id.replace("-", "")
+    assert found(emptied, made) == [untraced]
+
+
+def test_a_batch_that_is_sent_again_leaves_no_id_out(emptied: Connection, whole: Lineage) -> None:
+    lines = [encode_lineages([whole])]
+    emptied.insert(insert_statement, structure(), lines, token="a batch")
+    emptied.client.command("TRUNCATE TABLE lineage_ids")  # as after a kill between the two tables
+    emptied.insert(insert_statement, structure(), lines, token="a batch")
+    assert found(emptied, whole.request_id) == [whole]

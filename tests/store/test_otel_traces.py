@@ -123,7 +123,7 @@ def rows(connection: Connection, corpus: list[Lineage], captured: list[Lineage])
     ]
     unique |= {(row.bucket_s, row.request_id, row.rec_id): row for row in [*strange, *traced]}
     found = [marked(row) for row in unique.values()]
-    connection.client.command("TRUNCATE TABLE lineage_versions")
+    connection.client.command("TRUNCATE TABLE lineage_rows")
     connection.insert(insert_statement, structure(), [encode_lineages(found)])
     return found
 

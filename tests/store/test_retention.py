@@ -1,6 +1,7 @@
 """How long rows are kept: for good unless told, the same when told again, and by day when their time is over."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,7 +15,15 @@ from pipeline.model import Lineage
 from pipeline.store import schema
 from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import parse_dsn
-from pipeline.store.retention import Kept, apply, parse_days, parse_volume, retention, statements
+from pipeline.store.retention import (
+    Kept,
+    apply,
+    parse_days,
+    parse_volume,
+    retention,
+    retention_before_0009,
+    statements,
+)
 from pipeline.store.rows import encode_lineages
 from pipeline.store.statements import insert_statement, structure
 
@@ -51,7 +60,7 @@ def test_everything_is_kept_for_good_unless_told(store: Connection) -> None:
 
 def test_what_was_set_is_set_and_setting_it_again_does_nothing(store: Connection) -> None:
     wanted = {"lineage": Kept(90), "dead_letters": Kept(30), "events": Kept(14)}
-    assert len(apply(store, wanted)) == 6
+    assert len(apply(store, wanted)) == 8
     assert retention(store) == wanted
     assert apply(store, wanted) == []
     apply(store, {"lineage": Kept(400)})
@@ -70,8 +79,31 @@ def test_days_whose_time_is_over_are_dropped_and_others_stay(
     for rows in (old, new):
         store.insert(insert_statement, structure(), [encode_lineages(rows)])
     apply(store, {"lineage": Kept(90)})
-    store.client.command("OPTIMIZE TABLE lineage_versions FINAL")
+    store.client.command("OPTIMIZE TABLE lineage_rows FINAL")
     assert store.client.command("SELECT count() FROM lineage") == 20
+
+
+def test_ids_are_kept_as_long_as_their_lineages_and_stay_where_they_are(store: Connection) -> None:
+    apply(store, {"lineage": Kept(90, "default", 30)})
+    assert _ttl_of_ids(store) == "TTL bucket + toIntervalDay(90)"
+    apply(store, {"lineage": Kept(90)})
+    apply(store, {"lineage": Kept(None)})
+    assert _ttl_of_ids(store) == ""
+
+
+def _ttl_of_ids(store: Connection) -> str:
+    ((engine,),) = store.client.query(
+        "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'lineage_ids'"
+    ).result_rows
+    return "".join(re.findall("TTL .*(?= SETTINGS)", engine))
+
+
+def test_a_retention_of_before_0009_goes_on(store: Connection) -> None:
+    store.client.command(
+        "CREATE TABLE lineage_versions (bucket DateTime) ENGINE = MergeTree ORDER BY bucket "
+        "TTL bucket + toIntervalDay(30)"
+    )
+    assert retention_before_0009(store) == Kept(30)
 
 
 def test_older_rows_move_to_a_volume_of_the_storage_policy(store: Connection) -> None:
@@ -94,9 +126,10 @@ def test_rows_cannot_move_after_they_are_gone() -> None:
 
 def test_on_a_cluster_the_tables_that_hold_rows_are_changed(store: Connection) -> None:
     changed = list(statements(FOR_GOOD, {"lineage": Kept(90)}, "main"))
-    assert changed[-1] == (
-        "ALTER TABLE lineage_versions_local ON CLUSTER 'main' MODIFY TTL bucket + toIntervalDay(90)"
-    )
+    assert changed[1::2] == [
+        f"ALTER TABLE {table}_local ON CLUSTER 'main' MODIFY TTL bucket + toIntervalDay(90)"
+        for table in ("lineage_rows", "lineage_ids")
+    ]
     for statement in changed:
         store.client.command(f"EXPLAIN AST {statement}")
 
@@ -117,8 +150,10 @@ def test_plan_prints_what_apply_does_and_changes_nothing(run: Callable[..., Resu
     words = ("--lineage", "90d", "--events", "14d")
     planned = run("retention", "plan", *words)
     assert planned.stdout.splitlines() == [
-        "ALTER TABLE lineage_versions MODIFY SETTING ttl_only_drop_parts = 1;",
-        "ALTER TABLE lineage_versions MODIFY TTL bucket + toIntervalDay(90);",
+        "ALTER TABLE lineage_rows MODIFY SETTING ttl_only_drop_parts = 1;",
+        "ALTER TABLE lineage_rows MODIFY TTL bucket + toIntervalDay(90);",
+        "ALTER TABLE lineage_ids MODIFY SETTING ttl_only_drop_parts = 1;",
+        "ALTER TABLE lineage_ids MODIFY TTL bucket + toIntervalDay(90);",
         "ALTER TABLE edge_event_versions MODIFY SETTING ttl_only_drop_parts = 1;",
         "ALTER TABLE edge_event_versions MODIFY TTL toDateTime(arrival_time) + toIntervalDay(14);",
     ]

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.errors import ConfigError
-from pipeline.store import schema
+from pipeline.errors import ConfigError, StoreUnavailable
+from pipeline.store import schema, schema_lock
 from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import parse_dsn
 from pipeline.store.side_rows import DEAD_LETTERS, EVENTS
-from pipeline.store.statements import columns
+from pipeline.store.statements import TABLE, table_columns
 
 NAMES = [migration.name for migration in schema.migrations()]
 
@@ -38,8 +38,11 @@ def test_files_are_numbered_without_gaps() -> None:
 
 
 def test_the_table_has_the_columns_that_are_written_and_no_others(connection: Connection) -> None:
-    written = {name: kind for name, kind, _ in columns()}
-    assert types_of(connection, "lineage_versions") == written
+    there = types_of(connection, TABLE)
+    assert {name: re.sub(r"[`\s]", "", kind) for name, kind in there.items()} == {
+        name: re.sub(r"[`\s]", "", kind) for name, kind in table_columns().items()
+    }
+    assert list(there) == list(table_columns())
 
 
 @pytest.mark.parametrize("table", [EVENTS, DEAD_LETTERS], ids=lambda table: table.name)
@@ -104,16 +107,38 @@ def test_two_processes_may_apply_at_once(face_address: str) -> None:
 def test_a_lock_left_by_a_killed_process_does_not_hold_forever(
     empty: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "_LOCK_STALE_S", 0)
-    monkeypatch.setattr(schema, "_LOCK_PATIENCE_S", 30)
+    monkeypatch.setattr(schema_lock, "_STALE_S", 0)
+    monkeypatch.setattr(schema_lock, "_PATIENCE_S", 30)
     empty.client.command("CREATE TABLE schema_lock (held UInt8) ENGINE = Memory")
     schema.apply(empty, embedded=False)
     assert schema.pending(empty) == []
     assert not empty.client.command("EXISTS TABLE schema_lock")
 
 
+def test_a_lock_that_somebody_holds_is_respected_and_named(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema_lock, "_PATIENCE_S", 1)
+    empty.client.command("CREATE TABLE schema_lock (held UInt8) ENGINE = Memory")
+    with pytest.raises(StoreUnavailable, match=r"has held schema_lock for \d+ s; drop that table"):
+        schema.apply(empty, embedded=False)
+    assert empty.client.command("EXISTS TABLE schema_lock")
+
+
+def test_the_lock_of_a_cluster_is_asked_for_on_every_node(empty: Connection) -> None:
+    with (
+        pytest.raises(StoreUnavailable, match=r"CLUSTER|cluster|ZooKeeper|DDL"),
+        schema_lock.locked(empty, "main"),
+    ):
+        pytest.fail("there is no cluster here to run it on")
+
+
 def test_statements_are_told_apart_without_their_comments() -> None:
     for migration in schema.migrations():
         for statement in migration.statements:
-            assert re.match(r"(CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW)|ALTER TABLE) \w+", statement)
+            assert re.match(
+                r"(CREATE ((TABLE|MATERIALIZED VIEW) IF NOT EXISTS|OR REPLACE VIEW)|ALTER TABLE|INSERT INTO"
+                r"|DROP TABLE IF EXISTS) \w+",
+                statement,
+            )
             assert ";" not in statement.rstrip(";")

@@ -69,7 +69,7 @@ def test_all_sql_is_rendered_without_a_store_for_a_server_and_for_a_cluster(run_
     plain, sharded = run_alone("render").stdout, run_alone("render", "--cluster", "main").stdout
     assert "ON CLUSTER" not in plain
     assert (
-        "ENGINE = Distributed('main', currentDatabase(), lineage_versions_local, cityHash64(request_id))"
+        "ENGINE = Distributed('main', currentDatabase(), lineage_rows_local, cityHash64(request_id))"
         in sharded
     )
     assert [line for line in sharded.splitlines() if line.startswith("-- ")] == [

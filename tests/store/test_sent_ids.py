@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model import Lineage
-from pipeline.store.rows import decode_lineages, encode_lineages
+from pipeline.store.rows import decode_sent, encode_lineages
 from pipeline.store.sent_ids import decode_sharing
 
 
 def test_what_is_sent_can_be_read_back(corpus: list[Lineage], captured: list[Lineage]) -> None:
     rows = [*corpus, *captured]
-    assert decode_lineages(encode_lineages(rows)) == rows
+    assert decode_sent(encode_lineages(rows)) == rows
 
 
 def test_each_row_is_found_by_each_of_its_ids_and_by_no_others(

@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
 
-from pipeline import __version__
 from pipeline.bus.journal import open_journal
 from pipeline.clock import Clock, SystemClock
-from pipeline.config import Config, DoorConfig
-from pipeline.contracts import Batch, Bus, Inlet, Outlet, Store
+from pipeline.config import Config
+from pipeline.contracts import Batch, Outlet, Store
 from pipeline.data_dir import announced, make_private
 from pipeline.engine import Engine, EngineLimits, EngineThread
 from pipeline.engine.draft import ParseStage
@@ -26,21 +24,14 @@ from pipeline.engine.ledger import Counted, LedgerKeeper
 from pipeline.engine.periodic import every
 from pipeline.engine.writing import Offsets, SpanKeeper
 from pipeline.errors import ConfigError
-from pipeline.http_server import HttpServer
 from pipeline.join.joiner import Joiner
 from pipeline.join.limits import JoinLimits
 from pipeline.parsers import Parsers, bus_key, make_parsers
 from pipeline.sinks.clickhouse import ClickHouseSink, open_sink
-from pipeline.sinks.otlp import SpanExport, metric_readers, open_spans
-from pipeline.sources.http_log import IngestApp
+from pipeline.sinks.otlp import SpanExport, open_spans
 from pipeline.sources.stats import SourceStats
-from pipeline.sources.syslog_stream import listen_tcp
-from pipeline.sources.syslog_udp import listen_udp
-from pipeline.sources.syslog_unix import listen_unix
 from pipeline.status import Loss, Observed
-from pipeline.telemetry import Sample, exported_metrics
-from pipeline.web.door import door_app
-from pipeline.web.health import health_app
+from pipeline.topology_listeners import listen_to_syslog, open_doors
 
 _log = logging.getLogger(__name__)
 
@@ -165,82 +156,12 @@ async def running(config: Config, on_failure: Callable[[], None]) -> AsyncIterat
         observed = Observed(
             bus, engine, clock, stats.last_arrivals_ns, config.join.window_s, Loss(stats, ledger, watch)
         )
-        addresses = await _open_doors(
+        addresses = await open_doors(
             config, stack, observed, store, stats, given=given, parsers=raw, spans=spans
         )
         addresses |= await listen_to_syslog(config, stack, given, clock, stats)
         stack.enter_context(announced(directory, addresses))
         yield addresses
-
-
-async def _open_doors(
-    config: Config,
-    stack: AsyncExitStack,
-    observed: Observed,
-    store: ClickHouseSink,
-    stats: SourceStats,
-    *,
-    given: Bus,
-    parsers: Parsers,
-    spans: SpanExport | None = None,
-) -> dict[str, str]:
-    """Start the HTTP listeners: the read door, then `/ingest/kong` with health and metrics."""
-    addresses = {}
-    if config.door.listen and config.store_dsn.startswith("chdb://"):
-        addresses["read_url"] = await _open_read_door(config.door, stack, store)
-
-    def samples() -> Mapping[str, Iterable[Sample]]:
-        return {**observed.samples(), **(spans.samples() if spans else {})}
-
-    metrics = stack.enter_context(exported_metrics(samples, *metric_readers(config.otlp)))
-
-    async def status() -> dict[str, Any]:
-        document = {"version": __version__, **observed.document(), "store": await store.describe()}
-        progress = observed.engine.progress
-        document["store"] |= {"last_write_ns": progress.last_write_ns, "write_errors": progress.write_errors}
-        document["listeners"] = stats.document()
-        if spans:
-            document["spans"] = spans.document()
-        document["warnings"] = list(parsers.haproxy.warnings)
-        return document
-
-    def unready() -> str | None:
-        return "the bus is full" if observed.bus.fill >= 1.0 else None
-
-    health = health_app(status=status, unready=unready, metrics=metrics)
-    kong = config.sources.kong
-    ingest = IngestApp(kong, given, observed.clock, stats, fallback=health)
-    server = await stack.enter_async_context(
-        HttpServer(ingest, kong.listen, tls=kong.tls, setting="sources.kong.listen")
-    )
-    scheme = "https" if kong.tls else "http"
-    return addresses | {"ingest_url": f"{scheme}://{server.address}"}
-
-
-async def _open_read_door(config: DoorConfig, stack: AsyncExitStack, store: ClickHouseSink) -> str:
-    """Start the read door; gives its URL, which `server.json` keeps for this process's own reading commands."""
-    password = secrets.token_urlsafe(24) if config.accounts else None
-    app = door_app(store.open_handle, config, own_password=password)
-    door = HttpServer(app, config.listen, tls=config.tls, setting="door.listen")
-    address = (await stack.enter_async_context(door)).address
-    login = f"hoptrail:{password}@" if password else ""
-    return f"{'https' if config.tls else 'http'}://{login}{address}"
-
-
-async def listen_to_syslog(
-    config: Config, stack: AsyncExitStack, bus: Inlet, clock: Clock, stats: SourceStats
-) -> dict[str, str]:
-    """Start the listeners for HAProxy's lines."""
-    syslog, addresses = config.sources.syslog, {}
-    for name, wanted, listen in (
-        ("syslog_udp", syslog.udp, listen_udp),
-        ("syslog_tcp", syslog.tcp, listen_tcp),
-        ("syslog_unix", syslog.unix, listen_unix),
-    ):
-        if wanted:
-            listener = await stack.enter_async_context(listen(syslog, bus, clock, stats))
-            addresses[name] = listener.address
-    return addresses
 
 
 async def serve(config: Config, stop: asyncio.Event, on_ready: Callable[[dict[str, str]], None]) -> bool:

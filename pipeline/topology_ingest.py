@@ -31,7 +31,7 @@ from pipeline.sources.kafka_topics import TopicReader
 from pipeline.sources.stats import SourceStats
 from pipeline.status_kafka import ObservedIngest
 from pipeline.telemetry import exported_metrics
-from pipeline.topology import listen_to_syslog
+from pipeline.topology_listeners import listen_to_syslog
 from pipeline.web.health import health_app
 
 Addresses = dict[str, str]

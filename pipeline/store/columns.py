@@ -44,7 +44,6 @@ class Column(NamedTuple):
 
 
 _GET_TEXT, _GET_NUMBER = "nullIf({}, '')", "nullIf({}, 0)"
-_PUT_TIME, _GET_TIME = "fromUnixTimestamp64Micro({}, 'UTC')", "toUnixTimestamp64Micro({})"
 
 TEXT = Kind("String", "String", get=_GET_TEXT, blank=True)
 WORD = Kind("String", "LowCardinality(String)", get="nullIf(toString({}), '')", blank=True)
@@ -58,7 +57,6 @@ COUNT = Kind("UInt16", "UInt16")
 SIZE = Kind("Nullable(Int64)", "Nullable(Int64)")
 OFFSET = Kind("Int64", "Int64")
 REAL = Kind("Nullable(Float64)", "Nullable(Float64)")
-TIME = Kind("Int64", "DateTime64(6, 'UTC')", _PUT_TIME, f"nullIf({_GET_TIME}, 0)", blank=True)
 MICROSECONDS = Kind("Int64", "Int64", blank=True)
 """A time within a tuple, as it travels; beside it stands an `ALIAS` that is a `DateTime64`."""
 ALWAYS_MICROSECONDS = Kind("Int64", "Int64")
@@ -206,50 +204,3 @@ TRY = (
     Column("balancer_ms", "balancer_ms", REAL),
 )
 """Fields of `Try`, in its order."""
-
-_NANOSECONDS = Kind(
-    "Int64", "DateTime64(9, 'UTC')", "fromUnixTimestamp64Nano({}, 'UTC')", "toUnixTimestamp64Nano({})"
-)
-
-EVENT = (
-    Column("offset", "offset", OFFSET),
-    Column("arrival_ns", "arrival_time", _NANOSECONDS),
-    Column("time_us", "time", TIME),
-    Column("kind", "kind", ALWAYS_WORD),
-    Column("node", "node", WORD),
-    Column("pid", "pid", MIDDLE),
-    Column("severity", "severity", Kind("Nullable(UInt8)", "Nullable(UInt8)")),
-    Column("proxy", "proxy", WORD),
-    Column("server", "server", WORD),
-    Column("client_ip", "client_ip", TEXT),
-    Column("count", "count", SIZE),
-    Column("text", "text", ALWAYS_TEXT),
-    Column("log_counter", "log_counter", SIZE),
-)
-"""Fields of `EdgeEvent`, in its order."""
-
-LEDGER = (
-    Column("minute_s", "minute", Kind("UInt32", "DateTime('UTC')", get="toUInt32({})")),
-    Column("instance", "instance", ALWAYS_WORD),
-    Column("source", "source", ALWAYS_WORD),
-    Column("kind", "kind", ALWAYS_WORD),
-    Column("reason", "reason", ALWAYS_WORD),
-    Column("total", "total", OFFSET),
-    Column("taken_ns", "taken_at", _NANOSECONDS),
-)
-"""Fields of `LedgerRow`, in its order."""
-
-DEAD_LETTER = (
-    Column("offset", "offset", OFFSET),
-    Column("source", "source", ALWAYS_WORD),
-    Column("arrival_ns", "arrival_time", _NANOSECONDS),
-    Column("peer", "peer", ALWAYS_WORD),
-    Column("reason", "reason", ALWAYS_WORD),
-    Column("detail", "detail", ALWAYS_TEXT),
-    Column("body", "body", ALWAYS_TEXT),
-    Column("fingerprint", "fingerprint", ALWAYS_TEXT),
-    Column("size", "size", Kind("UInt64", "UInt64")),
-    Column("original", "original", ALWAYS_TEXT),
-    Column("original_key", "original_key", WORD),
-)
-"""Fields of `DeadLetter`, in its order."""

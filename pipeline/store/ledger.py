@@ -12,7 +12,7 @@ from typing import NamedTuple
 from clickhouse_connect.driver import Client
 
 from pipeline.model import LedgerRow
-from pipeline.store.columns import LEDGER as COLUMNS
+from pipeline.store.side_columns import LEDGER as COLUMNS
 from pipeline.store.side_rows import SideTable
 
 LEDGER = SideTable("ledger_versions", LedgerRow, COLUMNS)

@@ -10,7 +10,8 @@ import msgspec
 from clickhouse_connect.driver import Client
 
 from pipeline.model import DeadLetter, EdgeEvent
-from pipeline.store.columns import DEAD_LETTER, EVENT, Column
+from pipeline.store.columns import Column
+from pipeline.store.side_columns import DEAD_LETTER, EVENT
 from pipeline.store.statements import FORMAT, quoted
 
 _S = TypeVar("_S", bound=msgspec.Struct)

@@ -29,7 +29,7 @@ from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import parse_dsn
 from pipeline.store.find import find
 from pipeline.store.search import search
-from pipeline.store.statements import TABLE
+from pipeline.store.statements import IDS, TABLE
 
 ROWS = int(os.environ.get("ROWS", "1000000"))
 RATE, ROUNDS, PART = 5_000, 15, 500_000
@@ -161,6 +161,10 @@ def questions(client: Client) -> None:
     ask("the same from counted minutes", lambda _: len(client.query(P99_COUNTED).result_rows))
 
 
+def _rows(connection: Connection) -> int:
+    return int(connection.client.query(f"SELECT count() FROM {TABLE}").result_rows[0][0])  # noqa: S608 -- our name
+
+
 def main() -> None:
     """Print the figures."""
     loop = asyncio.new_event_loop()
@@ -179,11 +183,13 @@ def main() -> None:
         with written_to(sink) as costs:
             questions(connection.client)
         print(f"  {statistics.median(costs):.1f} µs a lineage written meanwhile, {RATE} each second")
-        ((size, parts),) = connection.client.query(
-            "SELECT sum(bytes_on_disk) / sum(rows), count() FROM system.parts "  # noqa: S608 -- our name
-            f"WHERE active AND table = '{TABLE}'"
-        ).result_rows
-        print(f"  {size:.0f} bytes on disk a lineage, {parts} parts")
+        for table in (TABLE, IDS):
+            ((size, parts),) = connection.client.query(
+                "SELECT sum(bytes_on_disk) / {rows:UInt64}, count() FROM system.parts "
+                "WHERE active AND table = {table:String}",
+                {"rows": _rows(connection), "table": table},
+            ).result_rows
+            print(f"  {size:.0f} bytes on disk a lineage in {table}, {parts} parts")
         connection.close()
         loop.run_until_complete(opened.__aexit__(None, None, None))
     loop.close()

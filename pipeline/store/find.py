@@ -6,15 +6,15 @@ is looked for in the newest part of the data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
 from clickhouse_connect.driver import Client
 
-from pipeline.model import Lineage
+from pipeline.model import Lineage, StoreKey
+from pipeline.store.places import IN_BUCKETS, IS_ONE, Place, at, find_places
 from pipeline.store.search import hide_absorbed
-from pipeline.store.statements import FORMAT, IDS, TABLE, select_list
+from pipeline.store.statements import FORMAT, TABLE, select_list
 from pipeline.store.stored_rows import decode_lineages, read_lineages, without_absorbed
 
 SHORTEST_PREFIX = 6
@@ -23,14 +23,6 @@ MOST = 1000
 _MOST_LOOKS = 5
 _OLDEST_FIRST = "start_time, request_id, rec_id"
 
-_IDS = (
-    "has(request_ids, {id:String})",
-    "has(gateway_request_ids, {id:String})",
-    "span_trace_id = {trace_id:String}",
-    "has(`attempts.trace_id`, {trace_id:String})",
-)
-_ANY_ID = f"({' OR '.join(_IDS)})"
-"""The ids of which `lineage_ids` holds the hashes."""
 _BEGINNINGS = (
     "startsWith(request_id, {id:String})",
     "startsWith(trace_id, {trace_id:String})",
@@ -38,17 +30,8 @@ _BEGINNINGS = (
 )
 _SINCE = "bucket >= toDateTime({since:UInt32}, 'UTC')"
 
-_PLACES = (
-    f"SELECT DISTINCT toUnixTimestamp(bucket) AS at, rec FROM {IDS} "  # noqa: S608 -- values are parameters
-    f"WHERE hash IN (xxHash32({{id:String}}), xxHash32({{trace_id:String}})) ORDER BY at, rec LIMIT {2 * MOST}"
-)
-_THERE = "bucket IN {buckets:Array(UInt32)} AND toUInt32(bitAnd(rec_id, 4294967295)) IN {recs:Array(UInt32)}"
-_FOUND = (
-    f"SELECT {select_list()} FROM {TABLE} FINAL PREWHERE {_THERE} WHERE {_ANY_ID} "  # noqa: S608 -- values are parameters
-    f"ORDER BY {_OLDEST_FIRST} LIMIT {MOST}"
-)
-"""The row's own key may be looked at before `FINAL`; what else it holds may have changed."""
-_decode_places = msgspec.json.Decoder(tuple[int, int], strict=False).decode_lines
+_ROWS = f"SELECT {select_list()} FROM {TABLE} FINAL PREWHERE {IN_BUCKETS} AND {IS_ONE}"  # noqa: S608 -- values are parameters
+_OF_TRACE = f"{_ROWS} WHERE span_trace_id = {{trace_id:String}}"
 
 
 class Found(NamedTuple):
@@ -102,20 +85,31 @@ def _by_id(client: Client, ids: Mapping[str, str]) -> list[Lineage]:
         if len(rows) == len(places) or (now := _places(client, ids)) == places:
             break
         places = now
-    return without_absorbed(rows)
+    return without_absorbed(sorted(rows, key=_by_start)[:MOST])
 
 
-def _places(client: Client, ids: Mapping[str, str]) -> list[tuple[int, int]]:
-    """Give bucket, UTC epoch seconds, and the lower half of `rec_id` of the rows that may have an id."""
-    return _decode_places(client.raw_query(_PLACES, parameters=dict(ids), fmt=FORMAT))
+def _places(client: Client, ids: Mapping[str, str]) -> set[Place]:
+    return find_places(client, set(ids.values()), MOST)
 
 
-def _rows(client: Client, ids: Mapping[str, str], places: Sequence[tuple[int, int]]) -> list[Lineage]:
+def _rows(client: Client, ids: Mapping[str, str], places: set[Place]) -> list[Lineage]:
+    """Read what is at some places, and leave out what has another id."""
     if not places:
         return []
-    buckets, recs = (sorted(set(values)) for values in zip(*places, strict=True))
-    there = {**ids, "buckets": buckets, "recs": recs}
-    return decode_lineages(client.raw_query(_FOUND, parameters=there, fmt=FORMAT))
+    there = decode_lineages(client.raw_query(_ROWS, parameters=at(places), fmt=FORMAT))
+    rows = [row for row in there if ids["id"] in row.ids() or ids["trace_id"] in _traces(row)]
+    if len(rows) < len(there):  # perhaps the trace that was made for their spans
+        rows += decode_lineages(client.raw_query(_OF_TRACE, parameters={**ids, **at(places)}, fmt=FORMAT))
+    return list({StoreKey(row.bucket_s, row.request_id, row.rec_id): row for row in rows}.values())
+
+
+def _traces(row: Lineage) -> set[str | None]:
+    return {row.trace_id, *(attempt.trace_id for attempt in row.attempts)}
+
+
+def _by_start(row: Lineage) -> tuple[int, str, int]:
+    start_us = row.edge.start_us if row.edge is not None else min(one.started_us for one in row.attempts)
+    return start_us, row.request_id, row.rec_id
 
 
 def newest_bucket_s(client: Client) -> int:

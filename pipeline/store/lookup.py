@@ -1,9 +1,9 @@
 """Finds what is already stored of a request: by its ids, near its bucket.
 
-Two steps in one statement: keys through the skip indexes without FINAL, then FINAL on those keys alone. Where
-more than a thousand are asked for at once and they are most of what their buckets hold, as in a replay whose
-files come one after the other, the buckets are read whole instead: naming the ids costs more than the rows that
-are read for nothing.
+Two steps: where the rows may be, as `lineage_ids` says, then `FINAL` on those places alone. Where more than a
+thousand are asked for at once and they are most of what their buckets hold, as in a replay whose files come one
+after the other, the buckets are read whole instead: naming the ids costs more than the rows that are read for
+nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pipeline.contracts import LookupKey
 from pipeline.model import Lineage
 from pipeline.store.connection import Connection, answering
 from pipeline.store.held import HOUR_S
+from pipeline.store.places import IN_BUCKETS, IS_ONE, at, find_places, lower_half
 from pipeline.store.rows import BUCKETS
 from pipeline.store.statements import FORMAT, TABLE, select_list
 from pipeline.store.stored_rows import decode_lineages
@@ -55,22 +56,28 @@ def find_stored(connection: Connection, keys: Sequence[LookupKey], most_per_id: 
     for chunk in chunks(asked, _AT_ONCE if len(asked) <= _MANY else _AT_ONCE_WHOLE):
         near = buckets(chunk)
         if len(chunk) > _MANY and _count(connection, near) <= _SHARE * len(chunk):
-            rows = _sharing(_select(connection, near), chunk)
+            rows = _select(connection, near)
         else:
-            rows = (row for part in chunks(chunk) for row in _by_ids(connection, part, most_per_id))
-        found.update(((row.bucket_s, row.request_id, row.rec_id), row) for row in rows)
+            rows = [row for part in chunks(chunk) for row in _by_ids(connection, part, most_per_id)]
+        found.update(((row.bucket_s, row.request_id, row.rec_id), row) for row in _sharing(rows, chunk))
     return list(found.values())
 
 
 def _by_ids(connection: Connection, keys: Sequence[LookupKey], most_per_id: int) -> list[Lineage]:
-    near, shares = buckets(keys), condition(keys)
-    keys_of_rows = (
-        "(SELECT bucket, request_id, rec_id FROM (SELECT DISTINCT bucket, request_id, rec_id, "  # noqa: S608 -- values are parameters
-        f"arrayJoin({shares.shared}) AS shared FROM {TABLE} WHERE {near.text} AND ({shares.text})) "
-        "LIMIT {most:UInt64} BY shared)"
-    )
-    where = f"{near.text} AND (bucket, request_id, rec_id) IN {keys_of_rows}"
-    return _select(connection, Where(where, near.parameters | shares.parameters | {"most": most_per_id}))
+    near = buckets(keys)
+    ids = {one for key in keys for one in (*key.request_ids, *key.gateway_request_ids)}
+    names = [lower_half(rec_id) for key in keys for rec_id in key.rec_ids]
+    with answering():
+        places = (
+            find_places(connection.client, ids, most_per_id, near.text, near.parameters) if ids else set()
+        )
+    there = at(places)
+    there["recs"] += names
+    if not there["recs"]:
+        return []
+    # A name alone does not say in which of the near buckets its row is.
+    where = f"{near.text} AND {IS_ONE}" if names else f"{IN_BUCKETS} AND {IS_ONE}"
+    return _select(connection, Where(where, near.parameters | there if names else there))
 
 
 def _count(connection: Connection, where: Where) -> int:
@@ -85,7 +92,7 @@ def _count(connection: Connection, where: Where) -> int:
 
 
 def _select(connection: Connection, where: Where) -> list[Lineage]:
-    query = f"SELECT {select_list()} FROM {TABLE} FINAL WHERE {where.text}"  # noqa: S608 -- values are parameters
+    query = f"SELECT {select_list()} FROM {TABLE} FINAL PREWHERE {where.text}"  # noqa: S608 -- values are parameters
     with answering():
         return decode_lineages(connection.client.raw_query(query, parameters=where.parameters, fmt=FORMAT))
 

@@ -189,7 +189,7 @@ CREATE TABLE IF NOT EXISTS lineage_rows (
     `tries.balancer_ms` Array(Nullable(Float64)) ALIAS arrayFlatten(`attempts.tries.balancer_ms`),
 
     -- The trace of its spans: the one that was logged, else one made of the id that the request is found by.
-    span_trace_id String ALIAS if(notEmpty(trace_id), trace_id, arrayMap(
+    made_trace_id String MATERIALIZED if(notEmpty(trace_id), '', arrayMap(
         t -> if(
             match(lower(replaceAll(t, '-', '')), '^[0-9a-f]{32}$') AND match(t, '[^-0]'),
             lower(replaceAll(t, '-', '')),
@@ -201,7 +201,8 @@ CREATE TABLE IF NOT EXISTS lineage_rows (
             notEmpty(`edge.gateway_request_id`), `edge.gateway_request_id`,
             `attempts.gateway_request_id`[1]
         )]
-    )[1]),
+    )[1]) CODEC(ZSTD(1)),
+    span_trace_id String ALIAS if(notEmpty(trace_id), trace_id, made_trace_id),
     edge_span_id String ALIAS if(
         match(`edge.traceparent`, '(?s)^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$')
         AND substring(`edge.traceparent`, 1, 2) != 'ff' AND NOT (substring(`edge.traceparent`, 1, 2) = '00'
@@ -219,30 +220,14 @@ CREATE TABLE IF NOT EXISTS lineage_rows (
         lower(hex(substring(SHA256(concat(span_trace_id, '|edge|', toString(rec_id))), 1, 8)))
     ),
 
-    -- Every id that a record brought, for `hasAny` through the indexes.
+    -- Every id that a record brought.
     `request_ids` Array(String) ALIAS arrayConcat([request_id], arrayFlatten(`attempts.request_ids`)),
     `gateway_request_ids` Array(String) ALIAS
         arrayConcat([`edge.gateway_request_id`], `attempts.gateway_request_id`),
 
-    INDEX ix_request_id request_id TYPE bloom_filter(0.01) GRANULARITY 4,
-    INDEX ix_request_ids arrayConcat([request_id], arrayFlatten(`attempts.request_ids`))
-        TYPE bloom_filter(0.01) GRANULARITY 4,
-    INDEX ix_gateway_request_ids arrayConcat([`edge.gateway_request_id`], `attempts.gateway_request_id`)
-        TYPE bloom_filter(0.01) GRANULARITY 4,
+    -- None over what is in the tuples: merges would take them whole through the memory, row by row.
     INDEX ix_trace_id trace_id TYPE bloom_filter(0.01) GRANULARITY 4,
-    INDEX ix_span_trace_id if(notEmpty(trace_id), trace_id, arrayMap(
-        t -> if(
-            match(lower(replaceAll(t, '-', '')), '^[0-9a-f]{32}$') AND match(t, '[^-0]'),
-            lower(replaceAll(t, '-', '')),
-            lower(hex(substring(SHA256(concat('lineage/trace/', if(empty(t), toString(rec_id), t))), 1, 16)))
-        ),
-        [multiIf(
-            lengthUTF8(request_id) >= 8 AND length(arrayDistinct(ngrams(request_id, 1))) >= 4
-            AND NOT has(flags, 'constant_id'), request_id,
-            notEmpty(`edge.gateway_request_id`), `edge.gateway_request_id`,
-            `attempts.gateway_request_id`[1]
-        )]
-    )[1]) TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX ix_span_trace_id if(notEmpty(trace_id), trace_id, made_trace_id) TYPE bloom_filter(0.01) GRANULARITY 4,
     INDEX ix_consumer_name `identity.consumer_name` TYPE bloom_filter(0.01) GRANULARITY 4,
     INDEX ix_consumer_id `identity.consumer_id` TYPE bloom_filter(0.01) GRANULARITY 4,
     INDEX ix_start_time start_time TYPE minmax GRANULARITY 4
@@ -260,8 +245,8 @@ SETTINGS
     fsync_part_directory = 1,
     non_replicated_deduplication_window = 1000;
 
--- Which rows have an id: found at once in any number of them, where the indexes above ask each granule. Hashes and
--- the lower half of `rec_id` are enough to find few rows; who asks looks whether they are right. None lacks: what
+-- Which rows have an id: found at once in any number of them, where an index asks each granule. Hashes and the
+-- lower half of `rec_id` are enough to find few rows; who asks looks whether they are right. None lacks: what
 -- is put into the one table comes into the other with the same statement, and again where that is repeated.
 CREATE TABLE IF NOT EXISTS lineage_ids (
     hash UInt32 CODEC(Delta, ZSTD(1)),

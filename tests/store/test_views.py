@@ -101,13 +101,34 @@ def test_every_column_of_a_view_can_be_asked_for_by_its_name(connection: Connect
     assert connection.client.query(f"SELECT {listed} FROM {view} LIMIT 0").column_names == tuple(names)
 
 
-def test_views_look_through_the_indexes_of_the_table(connection: Connection, rows: list[Lineage]) -> None:
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ("trace_id = 'a'", "ix_trace_id"),
+        ("span_trace_id = 'a'", "ix_span_trace_id"),
+        ("`identity.consumer_name` = 'a'", "ix_consumer_name"),
+        ("`identity.consumer_id` = 'a'", "ix_consumer_id"),
+        ("start_time > now()", "ix_start_time"),
+    ],
+)
+def test_views_look_through_the_indexes_of_the_table(
+    connection: Connection, condition: str, index: str
+) -> None:
+    query = f"EXPLAIN indexes = 1 SELECT status FROM lineage WHERE {condition}"
+    assert any(index in line for (line,) in connection.client.query(query).result_rows)
+
+
+def test_a_lineage_is_found_in_sql_by_an_id_as_the_documentation_says(
+    connection: Connection, rows: list[Lineage]
+) -> None:
     gateway_id = rows[0].attempts[0].gateway_request_id
-    plan = connection.client.query(
-        "EXPLAIN indexes = 1 SELECT status FROM lineage WHERE hasAny(gateway_request_ids, [{id:String}])",
+    found = connection.client.query(
+        "SELECT request_id FROM lineage WHERE bucket IN (SELECT bucket FROM lineage_ids "
+        "WHERE hash = xxHash32({id:String})) AND has(gateway_request_ids, {id:String})",
         parameters={"id": gateway_id},
     ).result_rows
-    assert any("ix_gateway_request_ids" in line for (line,) in plan)
+    assert (rows[0].request_id,) in found
+    assert len(found) < 5
 
 
 def test_views_hide_superseded_rows_and_tombstones(connection: Connection, rows: list[Lineage]) -> None:

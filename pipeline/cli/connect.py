@@ -24,7 +24,8 @@ from pipeline.addresses import is_loopback
 from pipeline.config import load_config
 from pipeline.errors import ConfigError, StoreUnavailable
 from pipeline.harmless import printable
-from pipeline.store.connection import connect
+from pipeline.store import schema
+from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import DATABASE, EmbeddedDsn, parse_dsn
 from pipeline.store.locked import holder_of
 
@@ -62,15 +63,27 @@ def reading(asked: Asked) -> Iterator[Reader]:
     """Open the store that a command is to read, and close it.
 
     Raises:
-        ConfigError: There is none, it is locked by nobody we can ask, or it does not answer.
+        ConfigError: There is none, it is locked by nobody we can ask, does not answer, or is of another version.
     """
     reader = _open(asked)
     try:
         yield reader
     except Error as error:
-        raise ConfigError(f"{reader.place} could not answer: {_first_line(error)}") from error
+        why = _other_version(reader.client) or _first_line(error)
+        raise ConfigError(f"{reader.place} could not answer: {why}") from error
     finally:
         reader.client.close()
+
+
+def _other_version(client: Client) -> str:
+    """Say what a store lacks, or has too much, of what this program reads; nothing where it is of this version."""
+    try:
+        schema.require(Connection(client, embedded=False))
+    except ConfigError as error:
+        return str(error)
+    except StoreUnavailable:
+        pass  # the first error tells why
+    return ""
 
 
 def running_server(data_dir: Path) -> Mapping[str, Any] | None:
@@ -145,8 +158,6 @@ def _open_directory(store: Path, data_dirs: tuple[Path, ...], certificate: Path 
             f"{store} is in use by another process, and no server.json beside it says how to ask that one"
             f"{refused}; name its read door with --url"
         )
-    from pipeline.store.connection import connect  # noqa: PLC0415 -- loads the embedded engine, a second
-
     return Reader(connect(EmbeddedDsn(store)).client, f"the store in {store}")
 
 

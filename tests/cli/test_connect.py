@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from pipeline.cli.connect import running_server
+from pipeline.store.connection import connect
+from pipeline.store.dsn import EmbeddedDsn
 
 
 class Ran(NamedTuple):
@@ -171,6 +173,24 @@ def test_a_door_with_tls_and_accounts_is_asked_with_what_its_process_left_for_us
         blind = run("search", "--limit", "1", "--data-dir", str(copy))
         assert blind.code == 2
         assert "password" not in blind.err
+
+
+def test_a_store_of_an_older_version_is_named_with_what_brings_it_up_to_date(
+    run: Run, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    older = connect(EmbeddedDsn(store), create=True)
+    older.client.command(
+        "CREATE TABLE schema_versions (number UInt32, name String, checksum String, "
+        "applied_at DateTime64(3)) ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
+    )
+    older.close()
+    ran = run("search", "--store", f"chdb://{store}")
+    assert ran.code == 2
+    assert "the store lacks 0001_lineage_versions.sql" in ran.err
+    assert "run hoptrail schema apply" in ran.err
+    assert run("schema", "apply", "--store", f"chdb://{store}").code == 0
+    assert "it is empty" in run("search", "--store", f"chdb://{store}").err
 
 
 def test_a_locked_store_that_nobody_announces_is_named_with_what_to_do(

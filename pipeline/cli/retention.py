@@ -13,7 +13,7 @@ from pipeline.cli.stores import ClusterOption, WritableOption, asked, opened
 from pipeline.errors import ConfigError
 from pipeline.store.connection import Connection
 from pipeline.store.dsn import EmbeddedDsn
-from pipeline.store.retention import Kept, apply, parse_days, parse_volume, retention, statements
+from pipeline.store.retention import KINDS, Kept, apply, parse_days, parse_volume, retention, statements
 
 _COLUMNS = (
     Column("ROWS OF", lambda row: row["kind"], 14),
@@ -25,6 +25,8 @@ LineageOption = Annotated[
 ]
 DeadLettersOption = Annotated[str | None, typer.Option("--dead-letters", help="How long dead letters are.")]
 EventsOption = Annotated[str | None, typer.Option("--events", help="How long the edge's events are.")]
+MinutesOption = Annotated[str | None, typer.Option("--minutes", help="How long counted minutes are.")]
+LedgerOption = Annotated[str | None, typer.Option("--ledger", help="How long the ledger is.")]
 VolumeOption = Annotated[
     str | None,
     typer.Option("--volume", help="Volume that lineages are moved to, and when, as in cold:30d; or off."),
@@ -63,17 +65,19 @@ def plan(
     lineage: LineageOption = None,
     dead_letters: DeadLettersOption = None,
     events: EventsOption = None,
+    minutes: MinutesOption = None,
+    ledger: LedgerOption = None,
     volume: VolumeOption = None,
     cluster: ClusterOption = None,
 ) -> None:
     """Print the SQL that `apply` would run; nothing is changed."""
-    days = {"lineage": lineage, "dead_letters": dead_letters, "events": events}
+    days = _days(lineage, dead_letters, events, minutes, ledger)
     with opened(store, data_dir, config_file, create=False) as (connection, _):
         before = retention(connection)
         found = list(statements(before, _wanted(before, days, volume), cluster))
     for statement in found:
         typer.echo(f"{statement};")
-    say(f"{len(found)} statements to run")
+    say(f"{_counted(len(found))} to run")
 
 
 def set_(
@@ -83,11 +87,13 @@ def set_(
     lineage: LineageOption = None,
     dead_letters: DeadLettersOption = None,
     events: EventsOption = None,
+    minutes: MinutesOption = None,
+    ledger: LedgerOption = None,
     volume: VolumeOption = None,
     cluster: ClusterOption = None,
 ) -> None:
     """Set how long rows are kept; what is not named stays as it is. Safe to run again."""
-    days = {"lineage": lineage, "dead_letters": dead_letters, "events": events}
+    days = _days(lineage, dead_letters, events, minutes, ledger)
     with opened(store, data_dir, config_file, create=False) as (connection, dsn):
         if isinstance(dsn, EmbeddedDsn) and cluster:
             raise ConfigError("an embedded store is on one machine: --cluster is for servers")
@@ -95,7 +101,7 @@ def set_(
         now = retention(connection)
     for kind, kept in now.items():
         typer.echo(f"{kind}: {kept}")
-    say(f"{len(done)} statements were run")
+    say(f"{_counted(len(done))} run")
 
 
 def say_retention(connection: Connection) -> None:
@@ -103,6 +109,11 @@ def say_retention(connection: Connection) -> None:
     found = retention(connection)
     if found:
         say("rows are kept: " + "; ".join(f"{kind} {kept}" for kind, kept in found.items()))
+
+
+def _days(*given: str | None) -> dict[str, str | None]:
+    """Give what was said of each kind, in the order of `KINDS`."""
+    return dict(zip(KINDS, given, strict=True))
 
 
 def _wanted(
@@ -118,8 +129,14 @@ def _wanted(
         lineage = wanted.get("lineage", before.get("lineage", Kept()))
         wanted["lineage"] = lineage._replace(volume=name, volume_days=age)
     if not wanted:
-        raise ConfigError("nothing to set: give --lineage, --dead-letters, --events or --volume")
+        raise ConfigError(
+            "nothing to set: give --lineage, --dead-letters, --events, --minutes, --ledger or --volume"
+        )
     return wanted
+
+
+def _counted(statements: int) -> str:
+    return f"{statements} statement{'' if statements == 1 else 's'}"
 
 
 def _where(volume: str | None, days: int | None) -> str:

@@ -66,7 +66,7 @@ def find_places(
     query = (
         f"SELECT toUnixTimestamp(bucket), rec FROM {IDS} "  # noqa: S608 -- values are parameters
         f"WHERE hash IN (SELECT xxHash32(arrayJoin({{ids:Array(String)}}))) AND {near} "
-        "ORDER BY hash, bucket, rec LIMIT {most:UInt32} BY hash"
+        "GROUP BY hash, bucket, rec ORDER BY hash, bucket, rec LIMIT {most:UInt32} BY hash"
     )
     values = {"ids": list(ids), "most": most, **(parameters or {})}
     return set(_decode(client.raw_query(query, parameters=values, fmt=FORMAT)))

@@ -1,8 +1,8 @@
 """How long a store keeps rows: a TTL for each table, off unless told, and set by ALTER alone.
 
-A row's age is that of what it tells of: a lineage's `bucket`, the arrival of an event or a dead letter. Whole
-days are dropped at once (`ttl_only_drop_parts`), so that a row may stay a day longer, and a row and its
-tombstone, which share a bucket, go together.
+A row's age is that of what it tells of: a lineage's `bucket`, the arrival of an event or a dead letter, the minute
+that was counted. Whole days are dropped at once (`ttl_only_drop_parts`), of minutes, the ledger and ids whole
+months, so that a row may stay that much longer; a row and its tombstone, which share a bucket, go together.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from pipeline.errors import ConfigError
 from pipeline.store.cluster import LOCAL, on_cluster
 from pipeline.store.connection import Connection, answering, in_words
+from pipeline.store.ledger import LEDGER
+from pipeline.store.rollups import MINUTES
 from pipeline.store.side_rows import DEAD_LETTERS, EVENTS
 from pipeline.store.statements import IDS, TABLE
 
@@ -23,6 +25,8 @@ _AGES = {
     "lineage": (TABLE, "bucket"),
     "dead_letters": (DEAD_LETTERS.name, "toDateTime(arrival_time)"),
     "events": (EVENTS.name, "toDateTime(arrival_time)"),
+    "minutes": (MINUTES, "minute"),
+    "ledger": (LEDGER.name, "minute"),
 }
 _BEFORE_0009 = "lineage_versions"
 KINDS = tuple(_AGES)

@@ -16,6 +16,7 @@ from pipeline.store import schema
 from pipeline.store.connection import Connection, connect
 from pipeline.store.dsn import parse_dsn
 from pipeline.store.retention import (
+    KINDS,
     Kept,
     apply,
     parse_days,
@@ -27,7 +28,7 @@ from pipeline.store.retention import (
 from pipeline.store.rows import encode_lineages
 from pipeline.store.statements import insert_statement, structure
 
-FOR_GOOD = {"lineage": Kept(), "dead_letters": Kept(), "events": Kept()}
+FOR_GOOD = dict.fromkeys(KINDS, Kept())
 
 
 @pytest.fixture
@@ -59,8 +60,14 @@ def test_everything_is_kept_for_good_unless_told(store: Connection) -> None:
 
 
 def test_what_was_set_is_set_and_setting_it_again_does_nothing(store: Connection) -> None:
-    wanted = {"lineage": Kept(90), "dead_letters": Kept(30), "events": Kept(14)}
-    assert len(apply(store, wanted)) == 8
+    wanted = {
+        "lineage": Kept(90),
+        "dead_letters": Kept(30),
+        "events": Kept(14),
+        "minutes": Kept(400),
+        "ledger": Kept(800),
+    }
+    assert len(apply(store, wanted)) == 12
     assert retention(store) == wanted
     assert apply(store, wanted) == []
     apply(store, {"lineage": Kept(400)})
@@ -104,6 +111,17 @@ def test_a_retention_of_before_0009_goes_on(store: Connection) -> None:
         "TTL bucket + toIntervalDay(30)"
     )
     assert retention_before_0009(store) == Kept(30)
+
+
+def test_minutes_and_ledger_go_by_whole_months(store: Connection) -> None:
+    store.client.command(
+        "INSERT INTO ledger_versions (minute, instance, taken_at) SELECT m, 'one', m FROM "
+        "(SELECT arrayJoin([toDateTime('2020-01-01 00:00:00', 'UTC'), now('UTC')]) AS m)"
+    )
+    apply(store, {"ledger": Kept(90), "minutes": Kept(90)})
+    for table in ("ledger_versions", "lineage_minute_versions"):
+        store.client.command(f"OPTIMIZE TABLE {table} FINAL")
+    assert store.client.query("SELECT count() FROM ledger_versions").result_rows == [(1,)]
 
 
 def test_older_rows_move_to_a_volume_of_the_storage_policy(store: Connection) -> None:
@@ -167,7 +185,7 @@ def test_what_is_kept_how_long_is_shown_by_status_and_by_retention(run: Callable
     run("retention", "apply", "--lineage", "90d")
     assert "lineage 90 days" in run("status").stderr
     shown = {row["kind"]: row["days"] for row in json.loads(run("retention", "-o", "json").stdout)}
-    assert shown == {"lineage": 90, "dead_letters": None, "events": None}
+    assert shown == dict.fromkeys(KINDS) | {"lineage": 90}
 
 
 def test_to_set_nothing_is_a_mistake(run: Callable[..., Result]) -> None:

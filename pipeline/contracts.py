@@ -124,6 +124,11 @@ class Packed(Protocol):
         """How many rows they are."""
         ...
 
+    @property
+    def size(self) -> int:
+        """About how many bytes they take."""
+        ...
+
     def rows(self) -> list[Lineage]:
         """Give them back."""
         ...

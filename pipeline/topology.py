@@ -72,7 +72,9 @@ def make_engine(
         store=store,
         clock=clock,
         limits=EngineLimits(
-            max(config.store.batch_rows, _REPLAY_ROWS if event_time else 1), config.store.batch_age_s
+            max(config.store.batch_rows, _REPLAY_ROWS if event_time else 1),
+            config.store.batch_age_s,
+            config.store.batch_bytes,
         ),
         event_time=event_time,
         offsets=offsets,

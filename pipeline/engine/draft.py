@@ -16,8 +16,6 @@ from pipeline.formats.redact import Redactor
 from pipeline.join.group import Group
 from pipeline.model import DeadLetter, Delivery, EdgeEvent, EdgeRecord, GatewayRecord, Outcome, Source
 
-_BYTES_LIKE_A_ROW = 4096
-
 
 class _Parser(Protocol):
     def parse(
@@ -44,25 +42,24 @@ class Draft:
     """Groups that still wait, to be shown as they are; no record leaves by that."""
     events: list[EdgeEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    original_bytes: int = 0
-    """Of dead letters' originals: they count like rows, so that large ones do not fill the memory."""
+    bytes: int = 0
+    """Of packed rows and of dead letters: large ones are not to fill the memory."""
 
     @property
     def rows(self) -> int:
         """About how many rows it will be."""
-        records = (
-            self.written.total()
-            + len(self.groups)
-            + len(self.broken)
-            + len(self.events)
-            + len(self.dead_letters)
-        )
-        return records + self.original_bytes // _BYTES_LIKE_A_ROW
+        letters = len(self.broken) + len(self.dead_letters)
+        return self.written.total() + len(self.groups) + letters + len(self.events)
+
+    def take(self, packed: Packed) -> None:
+        """Take rows in that were settled."""
+        self.packed.append(packed)
+        self.bytes += packed.size
 
     def bury(self, letter: DeadLetter) -> None:
         """Take a dead letter in."""
         self.dead_letters.append(letter)
-        self.original_bytes += len(letter.original)
+        self.bytes += len(letter.original) + len(letter.body)
 
 
 class ParseStage:

@@ -28,10 +28,11 @@ _NEARLY_FULL = 0.8
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """When a batch is written."""
+    """When a batch is written: as soon as one of them is reached."""
 
     batch_rows: int
     batch_age_s: float
+    batch_bytes: int = 64 * 2**20
 
 
 class Engine:
@@ -119,7 +120,7 @@ class Engine:
         while self._flushing and self.joiner.pending:
             self._take(self.joiner.flush(_READ_RECORDS), draft)
             self._take_broken(draft)
-            if draft.rows >= self._limits.batch_rows:
+            if self._is_full(draft):
                 await self._drafts.put(draft)
                 draft = Draft(self._clock.now_ns())
         await self._drafts.put(draft)
@@ -152,8 +153,11 @@ class Engine:
         draft.shown = self.joiner.unfinished(self._now_ns(), _SHOWN_AT_ONCE)
         return bool(draft.shown)
 
+    def _is_full(self, draft: Draft) -> bool:
+        return draft.rows >= self._limits.batch_rows or draft.bytes >= self._limits.batch_bytes
+
     def _is_due(self, draft: Draft) -> bool:
-        if draft.rows >= self._limits.batch_rows:
+        if self._is_full(draft):
             return True
         if self._event_time and not self.progress.caught_up:
             return False  # whole batches of a file's rows cost less, when they are written and when merged

@@ -85,4 +85,4 @@ class EarlySettling:
         if lineages:
             self._settling.finish(lineages)
             draft.written.update([row.outcome for row in lineages])
-            draft.packed.append(self._store.pack(lineages))
+            draft.take(self._store.pack(lineages))

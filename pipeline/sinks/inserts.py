@@ -35,6 +35,8 @@ _SideRow = TypeVar("_SideRow", EdgeEvent, DeadLetter)
 _STRUCTURE = structure()
 _PIECE = 1000
 """Rows that are encoded at once."""
+_MOST_BYTES = 256 * 2**20
+"""Of one statement: what is larger is halved, as a server would refuse it for its memory."""
 
 
 class Inserts:
@@ -76,9 +78,9 @@ class Inserts:
         if is_packed and len(days_of(lineages).union(*(piece.days for piece in pieces))) <= MOST_PARTITIONS:
             lines = chain((piece.lines for piece in pieces), _encoded(encode_lineages, lineages))
             try:
-                self._send(insert_statement, _STRUCTURE, lines)
+                self._send(insert_statement, _STRUCTURE, _bounded(lines))
             except Refused:
-                pass  # halving tells which
+                pass  # halving tells which, or makes them fit
             else:
                 return
         for rows in partitioned([*chain.from_iterable(piece.rows() for piece in pieces), *lineages]):
@@ -116,7 +118,8 @@ class Inserts:
         encode: Callable[[Sequence[_T]], bytes],
         rows: Sequence[_T],
     ) -> None:
-        self._send(statement, types, _encoded(encode, rows))
+        lines = _encoded(encode, rows)
+        self._send(statement, types, _bounded(lines) if len(rows) > 1 else lines)
 
     def _send(self, statement: Callable[[str], str], types: str, lines: Iterable[bytes]) -> None:
         if not self._is_server:
@@ -142,6 +145,20 @@ def _encoded(encode: Callable[[Sequence[_T]], bytes], rows: Sequence[_T]) -> Ite
             yield encode(rows[at : at + _PIECE])
         except (ValueError, OverflowError, TypeError) as error:
             raise Refused("cannot_encode") from error
+
+
+def _bounded(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass on what fits into one statement.
+
+    Raises:
+        Refused: There is more.
+    """
+    total = 0
+    for piece in lines:
+        total += len(piece)
+        if total > _MOST_BYTES:
+            raise Refused("too large for one statement", by_content=False)
+        yield piece
 
 
 def _token(lines: Iterable[bytes]) -> str:

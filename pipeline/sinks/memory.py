@@ -18,6 +18,11 @@ _HOUR_S = 3600
 class UnpackedRows(list[Lineage]):
     """Rows that wait as they are."""
 
+    @property
+    def size(self) -> int:
+        """How many bytes they take as JSON."""
+        return sum(len(msgspec.json.encode(row)) for row in self)
+
     def rows(self) -> list[Lineage]:
         """Give them."""
         return self

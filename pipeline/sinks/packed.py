@@ -35,6 +35,11 @@ class PackedRows(msgspec.Struct, frozen=True):
         """How many rows they are."""
         return self.count
 
+    @property
+    def size(self) -> int:
+        """How many bytes they take, those aside that could not be encoded."""
+        return len(self.lines)
+
     def rows(self) -> list[Lineage]:
         """Give them back."""
         return [*decode_sent(self.lines), *self.left]

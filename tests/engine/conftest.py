@@ -71,8 +71,7 @@ class Process:
             joiner=self.joiner,
             store=self.store,
             clock=self.clock,
-            limits=EngineLimits(batch_rows=1000, batch_age_s=0.001),
-            **{"event_time": True, **more},
+            **{"event_time": True, "limits": EngineLimits(batch_rows=1000, batch_age_s=0.001), **more},
         )
 
     async def give(self, *records: Record, after_s: float = 0.0) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.contracts import Batch
+from pipeline.engine import EngineLimits
 from pipeline.model import DeadLetter, EdgeRecord, GatewayRecord, OutcomeKind
 from pipeline.sinks.memory import MemoryStore
 
@@ -91,3 +92,15 @@ async def test_what_waits_at_the_end_of_a_file_is_written_in_batches(process: An
     await process.read_empty()
     assert [sum(one) for one in process.store.came] == [1000, 1000, 500]
     assert process.left() == {(OutcomeKind.STORED, ""): 2500}
+
+
+@pytest.mark.parametrize(("batch_bytes", "batches"), [(2**30, 1), (50_000, 3)])
+async def test_a_batch_is_written_when_its_rows_are_large_however_few_they_are(
+    process: Any, edge: MakeEdge, attempt: MakeAttempt, batch_bytes: int, batches: int
+) -> None:
+    process.store = _Watched()
+    for number in range(1250):
+        await process.give(edge(f"request-{number}"), attempt(f"kong-{number}", f"request-{number}"))
+    await process.read_empty(limits=EngineLimits(100_000, 60.0, batch_bytes))
+    assert len(process.store.came) == batches
+    assert sum(map(sum, process.store.came)) == 1250

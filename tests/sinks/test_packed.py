@@ -1,16 +1,20 @@
 """Rows that waited as bytes are stored, refused and told apart like any others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 
 from pipeline.contracts import Batch
 from pipeline.model import Lineage
+from pipeline.sinks import inserts
 from pipeline.sinks.clickhouse import open_sink
 from pipeline.sinks.memory import UnpackedRows
 from pipeline.sinks.packed import pack
 from pipeline.sinks.refused import REASON
+from pipeline.store.connection import Connection
 
 Make = Callable[..., Lineage]
 T0_S = 1_795_460_243
@@ -85,3 +89,23 @@ async def test_packed_rows_have_their_minutes_counted(tmp_path: Path, lineage: M
         await sink.count_minutes(at_once=True)
         counted = sink._connection.client.command("SELECT sum(requests) FROM lineage_minutes")
     assert counted == len(rows)
+
+
+async def test_what_is_too_large_for_one_statement_is_stored_in_several(
+    tmp_path: Path, lineage: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    insert = Connection.insert
+
+    def counted(self: Connection, statement: Any, types: str, lines: Iterable[bytes], **more: Any) -> None:
+        whole = list(lines)
+        sent.append(sum(map(len, whole)))
+        insert(self, statement, types, whole, **more)
+
+    rows = [lineage(number) for number in range(40)]
+    monkeypatch.setattr(Connection, "insert", counted)
+    monkeypatch.setattr(inserts, "_MOST_BYTES", 10_000)
+    batch = Batch(rows[20:], (), (), packed=[pack(rows[:20])])
+    assert await held(f"chdb://{tmp_path}/store", batch) == (names(*rows), [])
+    assert max(sent) <= 10_000
+    assert len(sent) > 3

@@ -7,6 +7,7 @@ keeps them from it, and on an embedded store the directory is locked anyway.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -18,6 +19,8 @@ from pipeline.store import retention
 from pipeline.store.cluster import ClusterRenderer
 from pipeline.store.connection import Connection, Refused, answering
 from pipeline.store.schema_lock import locked
+
+_log = logging.getLogger(__name__)
 
 _LEDGER = "schema_versions"
 _CREATE_LEDGER = (
@@ -155,6 +158,8 @@ def _apply(connection: Connection, cluster: str | None) -> list[Migration]:
             for statement in _ledger_statements(cluster):
                 client.command(statement)
             for migration in todo:
+                if len(todo) < len(migrations()):  # a file that copies rows may take minutes
+                    _log.info("bringing the store up to date: %s", migration.name)
                 for statement in migration.statements:
                     client.command(statement)
                 client.insert(

@@ -68,6 +68,19 @@ def test_a_store_that_was_half_applied_goes_on(empty: Connection) -> None:
     assert schema.pending(empty) == []
 
 
+def test_what_brings_an_older_store_up_to_date_is_logged_and_a_new_store_is_quiet(
+    empty: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="pipeline.store")
+    schema.apply(empty, embedded=False)
+    assert not caplog.messages
+    empty.client.command(
+        f"ALTER TABLE schema_versions DELETE WHERE number = {len(NAMES)} SETTINGS mutations_sync = 1"
+    )
+    schema.apply(empty, embedded=False)
+    assert caplog.messages == [f"bringing the store up to date: {NAMES[-1]}"]
+
+
 def test_a_changed_file_is_refused(empty: Connection) -> None:
     schema.apply(empty, embedded=False)
     empty.client.command(
